@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*!
+ * The store, read side.
+ *
+ *   STORE/current                    symbolic link to the current generation, replaced by rename
+ *   STORE/generations/NNNNNNNNNN.mdb one LMDB environment each, and its -lock file beside it
+ *   STORE/lock                       held by the loader that writes
+ *
+ * An environment holds two named databases: "meta" (text keys and values) and "buckets" (integer
+ * keys, see node.h). A process opens an environment at most once (LMDB's rule): keep the
+ * icp_store_t, share it by counting, and ask icp_store_is_current before opening again.
+ *
+ * Threads: an icp_store_t may be shared; an icp_reader_t belongs to one thread.
+ */
+#pragma once
+
+#include "core/error.h"
+#include "core/node.h"
+
+#define ICP_STORE_FORMAT 1      /*!< Version of the format; another one is refused. */
+#define ICP_STORE_READERS 1022  /*!< Reader slots in the lock file. */
+#define ICP_STORE_CURRENT "current"
+#define ICP_STORE_GENERATIONS "generations"
+#define ICP_STORE_META "meta"
+#define ICP_STORE_BUCKETS "buckets"
+
+typedef struct icp_store icp_store_t;
+
+/*! What "meta" says; one entry of the database each, under the member's name. */
+typedef struct {
+	uint64_t generation;
+	uint64_t sequence;
+	uint64_t rows;
+	uint64_t nodes;
+	uint64_t buckets;
+	int64_t as_of;      /*!< Of the manifest; ICP_TIME_NONE without one. */
+	int64_t created_at; /*!< When it was built. */
+} icp_store_info_t;
+
+/*! Rows found by icp_reader_find; grows, is reused, and belongs to its reader. */
+typedef struct {
+	icp_row_t *items;
+	size_t count;
+	size_t capacity;
+} icp_rows_t;
+
+typedef struct icp_reader {
+	icp_store_t *store; /*!< Counted. */
+	struct MDB_txn *txn;
+	struct MDB_cursor *cursor;
+	icp_rows_t rows;
+} icp_reader_t;
+
+/*!
+ * \brief Opens the current generation of a store.
+ * \retval ICP_EOK
+ * \retval ICP_ENOSTORE  no current generation
+ * \retval ICP_EVERSION  another format
+ * \retval ICP_EDAMAGED  not an environment, truncated, or without its databases
+ * \retval ICP_ESYS      no permission, no memory map
+ * \retval ICP_ENOMEM
+ */
+int icp_store_open(icp_store_t **store, const char *directory, icp_diag_t *diag);
+
+/*! \brief Opens one generation by its file; otherwise as icp_store_open. */
+int icp_store_open_file(icp_store_t **store, const char *path, icp_diag_t *diag);
+
+icp_store_t *icp_store_ref(icp_store_t *store);
+
+/*! \brief Gives a reference back; NULL is fine. The last one closes; no reader may be left. */
+void icp_store_unref(icp_store_t *store);
+
+/*! \brief True when the store's "current" still leads to this generation. */
+bool icp_store_is_current(const icp_store_t *store);
+
+/*! \brief Size of the generation's file in octets. */
+uint64_t icp_store_size(const icp_store_t *store);
+
+/*!
+ * \brief Makes a reader; takes a reference to the store. No snapshot is held yet.
+ * \retval ICP_EOK, ICP_ENOMEM, ICP_ESYS  (no reader slot free)
+ */
+int icp_reader_init(icp_reader_t *reader, icp_store_t *store, icp_diag_t *diag);
+
+/*! \brief Frees the reader; a zeroed one is fine. */
+void icp_reader_deinit(icp_reader_t *reader);
+
+/*!
+ * \brief Takes a snapshot; everything read until icp_reader_end is of one commit.
+ * \retval ICP_EOK, ICP_ESYS
+ */
+int icp_reader_begin(icp_reader_t *reader);
+
+/*! \brief Gives the snapshot back. Rows, nodes and infos read from it are void from here. */
+void icp_reader_end(icp_reader_t *reader);
+
+/*!
+ * \brief Collects the rows of a name and of its parents into reader->rows, top down.
+ * \retval ICP_EOK, ICP_EDAMAGED, ICP_ENOMEM
+ */
+int icp_reader_find(icp_reader_t *reader, const icp_name_t *name);
+
+/*! \retval ICP_EOK, ICP_EDAMAGED */
+int icp_reader_info(icp_reader_t *reader, icp_store_info_t *info);
+
+/*!
+ * \brief Calls visit for every node, by ascending hash, until it returns other than ICP_EOK.
+ * \return that, or ICP_EOK, or ICP_EDAMAGED
+ */
+int icp_reader_each(
+	icp_reader_t *reader, int (*visit)(const icp_node_t *node, void *context), void *context);
+
+/*!
+ * \brief Decodes all rows of a node, domain included, into reader->rows (added at its end).
+ * \retval ICP_EOK, ICP_EDAMAGED, ICP_ENOMEM
+ */
+int icp_reader_rows(icp_reader_t *reader, const icp_node_t *node);
+
+/*!
+ * \brief Checks the whole generation: pages, buckets, order, every row, counts, parents.
+ * \param diag  says what is wrong first
+ * \retval ICP_EOK, ICP_EDAMAGED, ICP_ENOMEM
+ */
+int icp_reader_verify(icp_reader_t *reader, icp_diag_t *diag);
