@@ -21,7 +21,8 @@ typedef struct {
 		char *database;
 		const char *mainland_path[ICP_PATH_DEPTH_MAX + 1]; /*!< NULL at the end. */
 		char *mainland_equals;
-		const char *provider_path[ICP_PATH_DEPTH_MAX + 1]; /*!< Its first entry NULL: none. */
+		const char
+			*provider_path[ICP_PATH_DEPTH_MAX + 1]; /*!< Its first entry NULL: none. */
 	} ranges;
 	struct {
 		icp_address_t ipv4;

@@ -10,9 +10,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define ICP_NAME_MAX 254         /*!< Longest wire form without the root label. */
-#define ICP_NAME_LABELS_MAX 127  /*!< Most labels without the root. */
-#define ICP_NAME_TEXT_MAX 1016   /*!< Longest text form, all octets escaped, with its NUL. */
+#define ICP_NAME_MAX 254        /*!< Longest wire form without the root label. */
+#define ICP_NAME_LABELS_MAX 127 /*!< Most labels without the root. */
+#define ICP_NAME_TEXT_MAX 1016  /*!< Longest text form, all octets escaped, with its NUL. */
 
 typedef struct {
 	uint8_t length; /*!< Octets of wire in use; 0 is the root. */
@@ -51,7 +51,8 @@ int icp_name_from_wire(icp_name_t *name, const uint8_t *wire, size_t length);
  */
 int icp_name_from_stored(icp_name_t *name, const uint8_t *wire, size_t length);
 
-/*! \brief Text without a trailing dot ("." for the root); unusual octets as \DDD (RFC 1035, 5.1). */
+/*! \brief Text without a trailing dot ("." for the root); unusual octets as \DDD (RFC 1035, 5.1).
+ */
 void icp_name_format(const icp_name_t *name, char text[ICP_NAME_TEXT_MAX]);
 
 /*! \brief True when every label consists of letters, digits and inner hyphens (a host name). */
@@ -67,7 +68,8 @@ bool icp_name_is_under(const icp_name_t *name, const icp_name_t *suffix);
  */
 size_t icp_name_suffix(const icp_name_t *name, unsigned labels);
 
-/*! \brief The offsets of all labels at once: offsets[i] is where the parent with i labels begins. */
+/*! \brief The offsets of all labels at once: offsets[i] is where the parent with i labels begins.
+ */
 void icp_name_suffixes(const icp_name_t *name, uint8_t offsets[ICP_NAME_LABELS_MAX + 1]);
 
 /*!

@@ -26,8 +26,8 @@
 #include "core/name.h"
 #include "core/row.h"
 
-#define ICP_BUCKET_HEADER 6    /*!< Octets before the fingerprints. */
-#define ICP_BUCKET_PER_NODE 3  /*!< Octets of fingerprint and offset. */
+#define ICP_BUCKET_HEADER 6   /*!< Octets before the fingerprints. */
+#define ICP_BUCKET_PER_NODE 3 /*!< Octets of fingerprint and offset. */
 #define ICP_NODE_ROWS_MAX 0x7fff
 #define ICP_NODE_BELOW 0x8000u /*!< Bit of the row count: there are nodes below this one. */
 

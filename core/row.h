@@ -36,7 +36,8 @@ typedef struct {
 	const char *number; /*!< UTF-8. */
 	const icp_prefix_t *licensed;
 	int64_t approved_at; /*!< Or ICP_TIME_NONE. */
-	int64_t expires_at;  /*!< First second that is over; set for ICP_TRANSFER_PREAPPROVED only. */
+	int64_t expires_at;  /*!< First second that is over; set for ICP_TRANSFER_PREAPPROVED only.
+			      */
 	int64_t rectify_by;  /*!< First second that is overdue; set for ICP_RECTIFYING only. */
 	uint16_t licensed_count;
 	uint8_t domain_length;

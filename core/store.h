@@ -17,8 +17,8 @@
 #include "core/error.h"
 #include "core/node.h"
 
-#define ICP_STORE_FORMAT 1      /*!< Version of the format; another one is refused. */
-#define ICP_STORE_READERS 1022  /*!< Reader slots in the lock file. */
+#define ICP_STORE_FORMAT 1     /*!< Version of the format; another one is refused. */
+#define ICP_STORE_READERS 1022 /*!< Reader slots in the lock file. */
 #define ICP_STORE_CURRENT "current"
 #define ICP_STORE_GENERATIONS "generations"
 #define ICP_STORE_META "meta"
@@ -102,6 +102,25 @@ int icp_reader_find(icp_reader_t *reader, const icp_name_t *name);
 
 /*! \retval ICP_EOK, ICP_EDAMAGED */
 int icp_reader_info(icp_reader_t *reader, icp_store_info_t *info);
+
+/*!
+ * \brief Finds one node by its stored name.
+ * \retval 1 found
+ * \retval 0 not there
+ * \retval ICP_EDAMAGED
+ */
+int icp_reader_find_node(
+	icp_reader_t *reader, const uint8_t *name, size_t name_length, icp_node_t *node);
+
+/*! Called with a bucket and its key; anything but ICP_EOK ends the walk. */
+typedef int (*icp_bucket_visit_t)(
+	uint64_t key, const uint8_t *bucket, size_t length, void *context);
+
+/*!
+ * \brief Calls visit for every bucket, by ascending key.
+ * \return what visit returned last, or ICP_EDAMAGED
+ */
+int icp_reader_each_bucket(icp_reader_t *reader, icp_bucket_visit_t visit, void *context);
 
 /*!
  * \brief Calls visit for every node, by ascending hash, until it returns other than ICP_EOK.

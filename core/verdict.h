@@ -54,9 +54,9 @@ typedef struct {
 
 /*! Where an address lies. */
 typedef struct {
-	icp_address_t address;    /*!< Unmapped. */
+	icp_address_t address; /*!< Unmapped. */
 	bool mainland;
-	uint8_t provider_length;  /*!< 0: no known provider. */
+	uint8_t provider_length; /*!< 0: no known provider. */
 	const char *provider;
 } icp_place_t;
 
@@ -73,7 +73,7 @@ typedef struct {
 	enum icp_verdict verdict;
 	enum icp_reason reason;
 	uint8_t covering; /*!< Labels of the nearest domain that has a row; 0: none. */
-	int64_t until;    /*!< First second at which the time alone may change it; else INT64_MAX. */
+	int64_t until; /*!< First second at which the time alone may change it; else INT64_MAX. */
 } icp_judgement_t;
 
 /*! \brief The contract's word for a reason ("filed-elsewhere", ...). */
