@@ -13,7 +13,6 @@
 #include "core/error.h"
 
 #define ICP_YAML_SIZE_MAX 1048576 /*!< Octets of a file. */
-#define ICP_YAML_KEY_MAX 64       /*!< Longest path of a key with its NUL. */
 
 typedef struct icp_yaml icp_yaml_t;
 

@@ -319,7 +319,7 @@ icp_reader_t *icp_gate_reader(icp_gate_t *gate, unsigned number, int64_t now, ic
 	seat_t *seat = seat_take(gate, number, now);
 	if (seat->reader.store == NULL) {
 		pthread_mutex_lock(&gate->lock);
-		*diag = gate->store_trouble;
+		*diag = gate->store != NULL ? gate->reader_trouble : gate->store_trouble;
 		pthread_mutex_unlock(&gate->lock);
 		return NULL;
 	}

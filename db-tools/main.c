@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*! icpgate: the operator's tool. Reads the options and calls the subcommand. */
+#include <getopt.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "core/time.h"
+#include "db-tools/tools.h"
+
+enum { OPTION_STORE = 256, OPTION_JSON, OPTION_AT, OPTION_HELP, OPTION_VERSION };
+
+static const struct option long_options[] = {
+	{"store", required_argument, NULL, OPTION_STORE},
+	{"json", no_argument, NULL, OPTION_JSON},
+	{"at", required_argument, NULL, OPTION_AT},
+	{"help", no_argument, NULL, OPTION_HELP},
+	{"version", no_argument, NULL, OPTION_VERSION},
+	{NULL, 0, NULL, 0},
+};
+
+typedef struct {
+	const char *name;
+	int (*run)(const icp_tool_t *tool, int count, char **arguments);
+	int least; /*!< Arguments. */
+	int most;
+	bool takes_time;
+} command_t;
+
+static const command_t commands[] = {
+	{"lookup", icp_tool_lookup, 1, INT_MAX, true},
+	{"dump", icp_tool_dump, 0, 1, false},
+	{"verify", icp_tool_verify, 0, 0, false},
+	{"ranges", icp_tool_ranges, 2, 2, false},
+	{"bench", icp_tool_bench, 0, 0, false},
+};
+
+static const char usage_text[] =
+	"Usage: icpgate [-c FILE] [--store DIR] [--json] COMMAND [ARGUMENT...]\n"
+	"\n"
+	"  lookup [--at TIME] NAME [ADDRESS...]  verdict on a name, and why\n"
+	"  lookup [--at TIME] -                  the same for lines of NAME ADDRESS...\n"
+	"  dump [SUFFIX]                         the rows as CSV, in the feed's form\n"
+	"  verify                                checks the current generation whole\n"
+	"  ranges CSV OUT.mmdb                   compiles a range database\n"
+	"  bench                                 decisions per second on the current store\n"
+	"\n"
+	"  -c FILE      configuration file\n"
+	"  --store DIR  store to read instead of the configuration's\n"
+	"  --json       JSON instead of text\n"
+	"  --at TIME    judge at this time: RFC 3339, or a date\n"
+	"  --help       this text\n"
+	"  --version    version\n";
+
+static int usage(void)
+{
+	fputs(usage_text, stderr);
+	return ICP_EXIT_USAGE;
+}
+
+/*! Takes one option. Negative: go on; else the exit status. */
+static int take_option(icp_tool_t *tool, int option)
+{
+	switch (option) {
+	case 'c':
+		tool->config = optarg;
+		return -1;
+	case OPTION_STORE:
+		tool->store = optarg;
+		return -1;
+	case OPTION_JSON:
+		tool->json = true;
+		return -1;
+	case OPTION_AT:
+		if (icp_time_parse(&tool->at, optarg, strlen(optarg), ICP_DATE_FIRST) == ICP_EOK) {
+			return -1;
+		}
+		fprintf(stderr, "icpgate: --at: not an RFC 3339 time or a date: %s\n", optarg);
+		return ICP_EXIT_USAGE;
+	case OPTION_HELP:
+		fputs(usage_text, stdout);
+		return icp_tool_finish(ICP_EXIT_DONE);
+	case OPTION_VERSION:
+		puts("icpgate " ICP_VERSION);
+		return icp_tool_finish(ICP_EXIT_DONE);
+	default:
+		return usage();
+	}
+}
+
+static const command_t *find_command(const char *name)
+{
+	for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {
+		if (strcmp(name, commands[i].name) == 0) {
+			return &commands[i];
+		}
+	}
+	return NULL;
+}
+
+int main(int argc, char **argv)
+{
+	icp_tool_t tool = {.at = ICP_TIME_NONE};
+
+	/* A reader of stdout that went away is then an error of write, not the end of the process.
+	 */
+	signal(SIGPIPE, SIG_IGN);
+
+	for (int option; (option = getopt_long(argc, argv, "c:", long_options, NULL)) != -1;) {
+		int status = take_option(&tool, option);
+		if (status >= 0) {
+			return status;
+		}
+	}
+	if (optind == argc) {
+		return usage();
+	}
+
+	const command_t *command = find_command(argv[optind]);
+	if (command == NULL) {
+		fprintf(stderr, "icpgate: no such command: %s\n", argv[optind]);
+		return usage();
+	}
+	int count = argc - optind - 1;
+	if (count < command->least || count > command->most) {
+		fprintf(stderr, "icpgate: %s: wrong number of arguments\n", command->name);
+		return usage();
+	}
+	if (tool.at != ICP_TIME_NONE && !command->takes_time) {
+		fprintf(stderr, "icpgate: %s: --at is for lookup\n", command->name);
+		return usage();
+	}
+	return icp_tool_finish(command->run(&tool, count, argv + optind + 1));
+}

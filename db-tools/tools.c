@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "db-tools/tools.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "core/time.h"
+
+int icp_tool_failed(int code, icp_diag_t *diag)
+{
+	icp_text_clean(diag->text, strlen(diag->text));
+	fprintf(stderr, "%s\n", diag->text[0] != '\0' ? diag->text : icp_strerror(code));
+	switch (code) {
+	case ICP_EINVAL:
+	case ICP_ECONFIG:
+	case ICP_EFEED:
+	case ICP_ERANGES:
+		return ICP_EXIT_USAGE;
+	default:
+		return ICP_EXIT_FAILED;
+	}
+}
+
+int icp_tool_config(const icp_tool_t *tool, icp_config_t *config, icp_diag_t *diag)
+{
+	int code = icp_config_load(config, icp_config_path(tool->config), diag);
+	if (code != ICP_EOK) {
+		/* A file that can't be read is no configuration. */
+		return code == ICP_ESYS ? ICP_ECONFIG : code;
+	}
+	if (tool->store != NULL) {
+		config->store = tool->store;
+	}
+	return ICP_EOK;
+}
+
+static int open_directory(const char *directory, icp_reader_t *reader, icp_diag_t *diag)
+{
+	icp_store_t *store = NULL;
+	int code = icp_store_open(&store, directory, diag);
+	if (code != ICP_EOK) {
+		return code;
+	}
+	code = icp_reader_init(reader, store, diag);
+	icp_store_unref(store); /* The reader holds it. */
+	if (code != ICP_EOK) {
+		return code;
+	}
+	code = icp_reader_begin(reader);
+	if (code != ICP_EOK) {
+		icp_reader_deinit(reader);
+		return icp_fail(diag, code, "%s: no snapshot: %s", directory, icp_strerror(code));
+	}
+	return ICP_EOK;
+}
+
+int icp_tool_open(const icp_tool_t *tool, icp_reader_t *reader, icp_diag_t *diag)
+{
+	icp_config_t config = {.path = NULL};
+	if (tool->store == NULL || tool->config != NULL) {
+		int code = icp_tool_config(tool, &config, diag);
+		if (code != ICP_EOK) {
+			return code;
+		}
+	}
+	int code = open_directory(tool->store != NULL ? tool->store : config.store, reader, diag);
+	icp_config_deinit(&config);
+	return code;
+}
+
+void icp_tool_close(icp_reader_t *reader)
+{
+	icp_reader_end(reader);
+	icp_reader_deinit(reader);
+}
+
+int icp_tool_name(icp_name_t *name, const char *text, size_t length, icp_diag_t *diag)
+{
+	const char *why = "";
+	int code = icp_name_parse(name, text, length, &why);
+	return code == ICP_EINVAL ? icp_fail(diag, code, "not a name (%s): %s", why, text) : code;
+}
+
+icp_place_t icp_tool_place(const icp_policy_t *policy)
+{
+	icp_place_t place = {.mainland = true};
+	if (policy->provider_count > 0) {
+		place.provider = policy->providers[0];
+		place.provider_length = (uint8_t)strlen(place.provider);
+	}
+	return place;
+}
+
+int icp_tool_finish(int status)
+{
+	/* Commands stop at the first write that fails, and then only free: this is its errno. */
+	int error = errno;
+	if (!ferror(stdout)) {
+		if (fflush(stdout) == 0) {
+			return status;
+		}
+		error = errno;
+	}
+	fprintf(stderr, "stdout: %s\n", strerror(error));
+	return ICP_EXIT_FAILED;
+}
+
+int64_t icp_tool_now(const icp_tool_t *tool)
+{
+	return tool->at != ICP_TIME_NONE ? tool->at : (int64_t)time(NULL);
+}
+
+void icp_count_format(uint64_t count, char text[ICP_COUNT_TEXT_MAX])
+{
+	char digits[ICP_COUNT_TEXT_MAX];
+	int length = snprintf(digits, sizeof digits, "%" PRIu64, count);
+	char *out = text;
+	for (int i = 0; i < length; i++) {
+		if (i > 0 && (length - i) % 3 == 0) {
+			*out++ = ',';
+		}
+		*out++ = digits[i];
+	}
+	*out = '\0';
+}
+
+void icp_stored_format(const uint8_t *wire, size_t length, char text[ICP_NAME_TEXT_MAX])
+{
+	icp_name_t name;
+	if (icp_name_from_stored(&name, wire, length) == ICP_EOK) {
+		icp_name_format(&name, text);
+	} else {
+		memcpy(text, "?", sizeof "?");
+	}
+}
+
+void icp_text_clean(char *text, size_t length)
+{
+	for (size_t i = 0; i < length; i++) {
+		if ((unsigned char)text[i] < ' ' || text[i] == '\x7f') {
+			text[i] = '?';
+		}
+	}
+}
+
+int icp_provider_compare(const icp_row_t *a, const icp_row_t *b)
+{
+	size_t shorter =
+		a->provider_length < b->provider_length ? a->provider_length : b->provider_length;
+	int order = memcmp(a->provider, b->provider, shorter);
+	return order != 0 ? order : a->provider_length - b->provider_length;
+}
+
+void icp_licensed_print(const icp_row_t *row)
+{
+	for (size_t i = 0; i < row->licensed_count; i++) {
+		char text[ICP_PREFIX_TEXT_MAX];
+		icp_prefix_format(&row->licensed[i], text);
+		printf("%s%s", i > 0 ? " " : "", text);
+	}
+}
