@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #define CACHE_LINE 64
 #define FIRST_PLACES 16 /*!< Addresses of an answer, nearly always. */
@@ -32,8 +33,9 @@ struct icp_gate {
 	atomic_bool damage_logged;   /*!< For the current store. */
 	pthread_mutex_t lock;        /*!< Guards what follows, and each seat's choice of store. */
 	icp_ranges_t *ranges;
-	icp_store_t *store;        /*!< NULL: none could be opened so far. */
-	icp_diag_t ranges_trouble; /*!< Last reported; empty: none. */
+	icp_store_t *store;         /*!< NULL: none could be opened so far. */
+	struct stat ranges_refused; /*!< Could not be opened; not tried again. */
+	icp_diag_t ranges_trouble;  /*!< Last reported; empty: none. */
 	icp_diag_t store_trouble;
 	icp_diag_t reader_trouble;
 };
@@ -98,15 +100,27 @@ static void look_at_store(icp_gate_t *gate)
 	say(gate, ICP_LEVEL_INFO, "store %s: new generation in use", gate->config->store);
 }
 
+static bool same_file(const struct stat *a, const struct stat *b)
+{
+	return a->st_dev == b->st_dev && a->st_ino == b->st_ino && a->st_size == b->st_size &&
+	       a->st_mtim.tv_sec == b->st_mtim.tv_sec && a->st_mtim.tv_nsec == b->st_mtim.tv_nsec;
+}
+
 static void look_at_ranges(icp_gate_t *gate)
 {
 	icp_diag_t trouble = {.text = ""};
 	icp_ranges_t *ranges;
+	struct stat file = {.st_ino = 0};
 	if (icp_ranges_is_current(gate->ranges)) {
 		gate->ranges_trouble.text[0] = '\0';
 		return;
 	}
+	if (stat(gate->config->ranges.database, &file) == 0 &&
+		same_file(&file, &gate->ranges_refused)) {
+		return;
+	}
 	if (icp_ranges_open(&ranges, gate->config, &trouble) != ICP_EOK) {
+		gate->ranges_refused = file;
 		report(gate, &gate->ranges_trouble, &trouble, "the range database in use stays");
 		return;
 	}

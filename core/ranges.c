@@ -253,7 +253,7 @@ static bool grow_known(icp_ranges_t *ranges)
 	return true;
 }
 
-/* Reads the string at a path; none leaves data without a type. False when the record is damaged. */
+/* Reads the string at a path; NULL when there is none. False when the record is damaged. */
 static bool read_string(
 	MMDB_entry_s *entry, const char *const *path, const char **string, uint32_t *length)
 {
@@ -295,7 +295,7 @@ static bool read_record(
 	if (!read_string(entry, config->ranges.provider_path, &string, &length)) {
 		return false;
 	}
-	if (string != NULL && length > 0 && length <= ICP_PROVIDER_MAX) {
+	if (string != NULL && length <= ICP_PROVIDER_MAX) {
 		known->provider = string;
 		known->provider_length = (uint8_t)length;
 	}
@@ -443,13 +443,22 @@ static MMDB_lookup_result_s look_up(const MMDB_s *mmdb, const icp_address_t *add
 	return MMDB_lookup_sockaddr(mmdb, (const struct sockaddr *)&ipv6, &error);
 }
 
+/* False for ::/96, where the tree holds IPv4, and for what is no address at all. */
+static bool is_own_ipv6(const icp_address_t *address)
+{
+	static const uint8_t zeros[12];
+	return address->family == 6 && memcmp(address->bytes, zeros, sizeof zeros) != 0;
+}
+
 void icp_ranges_find(const icp_ranges_t *ranges, const icp_address_t *address, icp_place_t *place)
 {
 	const icp_policy_t *policy = &ranges->config->policy;
 	*place = (icp_place_t){
 		.address = icp_address_unmap(address, policy->nat64, policy->nat64_count)};
-	/* IPv6 in an IPv4 database is an error to libmaxminddb and not found, which is right here.
-	 */
+	if (place->address.family != 4 && !is_own_ipv6(&place->address)) {
+		return;
+	}
+	/* IPv6 in an IPv4 database is an error to libmaxminddb and not found, which is right. */
 	MMDB_lookup_result_s result = look_up(&ranges->mmdb, &place->address);
 	if (!result.found_entry) {
 		return;

@@ -30,7 +30,7 @@ bool icp_ranges_is_current(const icp_ranges_t *ranges);
 
 /*!
  * \brief Finds the place of an address. An address that is in no range, or whose record has
- *        another shape, is not mainland.
+ *        another shape, is not mainland; nor is an IPv6 address in ::/96, where an MMDB holds IPv4.
  * \param address  as it stands in the answer; unmapped here
  * \param place    place->provider leads into the database and lives as long as it does
  */

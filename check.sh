@@ -1,0 +1,268 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-3-Clause
+# Installs what is needed, builds, and runs all tests. Ends with a line "N passed, N failed" (and
+# ", N skipped", where some were) that counts each test and each of the other steps as one; exits
+# with 1 when any failed. Logs stay in .deps/log/.
+# shellcheck disable=SC2317 # many functions are the commands of steps
+set -euo pipefail
+exec </dev/null
+
+[ $# -eq 0 ] || {
+	echo 'usage: check.sh' >&2
+	exit 2
+}
+
+cd "$(dirname "$0")"
+root=$PWD
+logs=$root/.deps/log
+prefix=$root/.deps/icpgate
+mkdir -p "$logs"
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
+passed=0 failed=0 skipped=0
+
+finish() {
+	local line="$passed passed, $failed failed"
+	[ "$skipped" -eq 0 ] || line+=", $skipped skipped"
+	echo
+	echo "$line"
+	[ "$failed" -eq 0 ] || exit 1
+	exit 0
+}
+
+log_of() {
+	echo "$logs/check-${1//[^a-z0-9]/-}.log"
+}
+
+# Runs a command with its output in a log; sets status and log. Must not be called in a condition,
+# where "set -e" would be off in the functions that are the commands of the steps.
+run() {
+	local name=$1
+	shift
+	log=$(log_of "$name")
+	echo "-- $name"
+	set +e
+	(
+		set -e
+		"$@"
+	) >"$log" 2>&1
+	status=$?
+	set -e
+}
+
+# step NAME COMMAND...: a step that counts as one.
+step() {
+	local name=$1 start=$SECONDS
+	run "$@"
+	if [ "$status" -eq 0 ]; then
+		passed=$((passed + 1))
+		echo "ok - $name ($((SECONDS - start)) s)"
+	else
+		failed=$((failed + 1))
+		tail -n 50 "$log"
+		echo "FAILED - $name (log: $log)"
+	fi
+}
+
+skip() {
+	skipped=$((skipped + 1))
+	echo "skipped - $1 ($2)"
+}
+
+# count NAME PASSED FAILED SKIPPED: adds the tests of a test run that ended with the current status.
+# A run that failed without a failed test, or that ran none, counts as one failure.
+count() {
+	local name=$1 p=$2 f=$3 s=$4
+	if [ "$f" -eq 0 ] && { [ "$status" -ne 0 ] || [ "$p" -eq 0 ]; }; then
+		f=1
+	fi
+	passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s))
+	if [ "$f" -eq 0 ]; then
+		echo "ok - $name: $p passed, $s skipped"
+	else
+		echo "FAILED - $name: $p passed, $f failed, $s skipped (log: $log)"
+	fi
+}
+
+# Unit tests, in the build with sanitizers.
+
+unit_tests() {
+	find build-asan -name '*.trs' -delete
+	UBSAN_OPTIONS=print_stacktrace=1 timeout 900 make -C build-asan -k -j"$(nproc)" check
+}
+
+# sum_of RESULT LOG: the tests that cmocka reports with this result at the end of each group.
+sum_of() {
+	sed -nE "s/^\[ *$1 *\] ([0-9]+) test\(s\).*/\1/p" "$2" | awk '{ n += $1 } END { print n + 0 }'
+}
+
+# Counts the tests in each program: cmocka's, or the program as one where it is not cmocka's.
+count_unit_tests() {
+	local name=$1 trs result p f s all_p=0 all_f=0 all_s=0
+	while read -r trs; do
+		result=$(sed -n 's/^:test-result: *\([A-Z]*\).*/\1/p' "$trs")
+		p=$(sum_of PASSED "${trs%.trs}.log")
+		f=$(sum_of FAILED "${trs%.trs}.log")
+		s=$(sum_of SKIPPED "${trs%.trs}.log")
+		case $result in
+		PASS) [ $((p + f + s)) -gt 0 ] || p=1 ;;
+		SKIP) [ $((p + f + s)) -gt 0 ] || s=1 ;;
+		*) [ "$f" -gt 0 ] || f=1 ;;
+		esac
+		[ "$f" -eq 0 ] || tail -n 50 "${trs%.trs}.log"
+		all_p=$((all_p + p)) all_f=$((all_f + f)) all_s=$((all_s + s))
+	done < <(find build-asan -name '*.trs')
+	[ "$status" -eq 0 ] || [ "$all_f" -gt 0 ] || tail -n 50 "$log"
+	count "$name" "$all_p" "$all_f" "$all_s"
+}
+
+# Tests with the programs.
+
+# pytest_step NAME BUILD ARGUMENT...: runs pytest on the programs of a build directory.
+pytest_step() {
+	local name=$1 build=$2 counts
+	shift 2
+	log=$(log_of "$name")
+	echo "-- $name"
+	# SIGINT, so that when time is up the tests still stop their servers.
+	set +e
+	(
+		cd tests
+		export PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
+		export ICP_BUILD=$root/$build ICP_BUILD_ASAN=$root/build-asan
+		export ICP_UNBOUND=$unbound ICP_NSD=$nsd
+		[ ! -d ../../shared/data ] || ICP_SHARED_DATA=$(cd ../../shared/data && pwd)
+		export ICP_SHARED_DATA
+		timeout --signal=INT --kill-after=30 1200 \
+			/usr/bin/python3 -m pytest -q --basetemp="$work/pytest" \
+			--junitxml="$work/junit.xml" "$@"
+	) 2>&1 | tee "$log"
+	status=${PIPESTATUS[0]}
+	set -e
+	counts=$(/usr/bin/python3 - "$work/junit.xml" <<-'PYTHON' || true
+		import sys, xml.etree.ElementTree
+		suite = xml.etree.ElementTree.parse(sys.argv[1]).getroot().find("testsuite")
+		tests, *others = (int(suite.get(k)) for k in ("tests", "failures", "errors", "skipped"))
+		print(tests - sum(others), others[0] + others[1], others[2])
+	PYTHON
+	)
+	rm -f "$work/junit.xml"
+	# shellcheck disable=SC2086 # three numbers
+	count "$name" ${counts:-0 0 0}
+}
+
+# Checks of the sources.
+
+# files GLOB: the C files of ours with such a name, NUL-separated.
+files() {
+	find "$root"/{core,db-tools,loader,module,tests} -name "$1" -print0
+}
+
+format() {
+	files '*.[ch]' | xargs -0 clang-format-14 --dry-run -Werror
+}
+
+# With the flags of the build: those of the module and of all libraries, for every file.
+tidy() {
+	local -a flags
+	# shellcheck disable=SC2016 # the variables are make's
+	local print='print-flags: ; @echo $(module_icpgate_la_CPPFLAGS) $(AM_CFLAGS) $(PSL_CFLAGS) \
+		$(JANSSON_CFLAGS) $(ARCHIVE_CFLAGS) $(CRYPTO_CFLAGS) $(CMOCKA_CFLAGS)'
+	cd build
+	read -ra flags < <(make -s --eval="$print" print-flags)
+	files '*.c' | xargs -0 -P "$(nproc)" -I{} clang-tidy-14 --quiet {} -- "${flags[@]}"
+}
+
+manuals() {
+	mandoc -T lint -W warning doc/*.[158]
+}
+
+scripts() {
+	local -a list
+	mapfile -t list < <(grep -lsE '^#!(/bin/sh|/usr/bin/env bash)$' \
+		./*.sh .ci/* tools/* conf/*/* tests/*/*)
+	shellcheck "${list[@]}"
+}
+
+# Checks of what is built.
+
+exports() {
+	nm -D --defined-only --format=posix build/module/.libs/icpgate.so | cut -d ' ' -f 1 | sort \
+		>"$work/exports"
+	printf '%s\n' clear deinit get_mem inform_super init operate | diff - "$work/exports"
+}
+
+installation() {
+	local file
+	make -C build install DESTDIR="$work/stage"
+	for file in bin/icpgate sbin/icpgate-load lib/icpgate/icpgate.so; do
+		test -x "$work/stage$prefix/$file"
+	done
+	test -s "$work/stage$prefix/etc/icpgate/icpgate.conf.example"
+	for file in doc/*.[158]; do
+		test -s "$work/stage$prefix/share/man/man${file##*.}/${file#doc/}"
+	done
+}
+
+# The demo ends well, shows every reason that a table of names can show, and leaves nothing behind.
+demo() {
+	local reason
+	mkdir "$work/demo"
+	TMPDIR=$work/demo ./demo.sh | tee "$work/demo.out"
+	rmdir "$work/demo"
+	for reason in not-gated exempt filed changing rectifying transfer-preapproved; do
+		grep -qE "  pass +$reason  " "$work/demo.out" || { echo "no $reason"; return 1; }
+	done
+	for reason in pending transfer-expired transfer-cancelled deregistered rectify-overdue \
+		licence-address-mismatch filed-elsewhere unfiled; do
+		grep -qE "  block +$reason  " "$work/demo.out" || { echo "no $reason"; return 1; }
+	done
+}
+
+# With --keep the lines that it prints work.
+demo_keep() {
+	local answer stop
+	./demo.sh --keep | tee "$work/demo.out"
+	stop=$(grep '^  kill ' "$work/demo.out")
+	answer=$(eval "$(grep '^  dig ' "$work/demo.out")") || true
+	eval "$stop"
+	grep -E '^unfiled\.example\..*A\s+203\.0\.113\.80$' <<<"$answer"
+}
+
+step 'installation of packages' tools/install-deps --check
+[ "$failed" -eq 0 ] || finish
+step 'unbound with dynlib' tools/get-unbound
+step 'nsd' tools/get-nsd
+[ "$failed" -eq 0 ] || finish
+unbound=$(tools/get-unbound)
+nsd=$(tools/get-nsd)
+
+step 'format' format
+step 'manuals' manuals
+step 'scripts' scripts
+
+before=$failed
+step 'build' tools/build
+step 'build with sanitizers' tools/build --sanitizers
+if [ "$failed" -eq "$before" ]; then
+	step 'clang-tidy' tidy
+	step 'exported symbols' exports
+	step 'files of make install' installation
+	run 'unit tests with sanitizers' unit_tests
+	count_unit_tests 'unit tests with sanitizers'
+	pytest_step 'tests with programs' build .
+	# Unbound is not built with sanitizers and can't load a module that is.
+	pytest_step 'tests of the commands with sanitizers' build-asan --ignore=e2e .
+	step 'demo' demo
+	step 'demo that keeps running' demo_keep
+else
+	for name in 'clang-tidy' 'exported symbols' 'files of make install' \
+		'unit tests with sanitizers' 'tests with programs' \
+		'tests of the commands with sanitizers' 'demo' 'demo that keeps running'; do
+		skip "$name" 'the build failed'
+	done
+fi
+finish

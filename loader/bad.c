@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "loader/bad.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#include "loader/text.h"
+
+void icp_bad_add(icp_bad_t *bad, uint64_t line, const char *what, const char *value, size_t length)
+{
+	bad->total++;
+	if (bad->kept == ICP_BAD_KEPT && line >= bad->rows[ICP_BAD_KEPT - 1].line) {
+		return;
+	}
+	/* The place after the last row that does not come later; a full list loses its last row. */
+	size_t place = bad->kept;
+	while (place > 0 && bad->rows[place - 1].line > line) {
+		place--;
+	}
+	if (bad->kept < ICP_BAD_KEPT) {
+		bad->kept++;
+	}
+	memmove(&bad->rows[place + 1], &bad->rows[place],
+		(bad->kept - place - 1) * sizeof bad->rows[0]);
+
+	char shown[ICP_SHOWN_TEXT_MAX];
+	icp_text_show(shown, value, length);
+	bad->rows[place].line = line;
+	snprintf(bad->rows[place].text, sizeof bad->rows[place].text, "%s: %s", what, shown);
+}
+
+void icp_bad_print(const icp_bad_t *bad, const char *path, FILE *out)
+{
+	for (size_t i = 0; i < bad->kept; i++) {
+		fprintf(out, "%s:%" PRIu64 ": %s\n", path, bad->rows[i].line, bad->rows[i].text);
+	}
+	if (bad->total > 0) {
+		fprintf(out, "%s: %" PRIu64 " bad row%s\n", path, bad->total,
+			bad->total == 1 ? "" : "s");
+	}
+}

@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "loader/feed.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "loader/text.h"
+
+struct icp_feed {
+	icp_records_t *records;
+	icp_rules_t *rules;
+	icp_bad_t *bad;
+	uint64_t count;
+	size_t columns;                          /*!< Of the header row. */
+	enum icp_column order[ICP_COLUMN_COUNT]; /*!< What stands at each position. */
+	icp_record_t record;
+};
+
+static int header_failed(const icp_feed_t *feed, const char *path, const char *what,
+	icp_field_t value, icp_diag_t *diag)
+{
+	char shown[ICP_SHOWN_TEXT_MAX];
+	icp_text_show(shown, value.text, value.length);
+	return icp_fail(
+		diag, ICP_EFEED, "%s:%" PRIu64 ": %s: %s", path, feed->record.line, what, shown);
+}
+
+static bool find_column(icp_field_t name, enum icp_column *column)
+{
+	for (unsigned i = 0; i < ICP_COLUMN_COUNT; i++) {
+		const char *known = icp_column_name((enum icp_column)i);
+		if (strlen(known) == name.length && memcmp(known, name.text, name.length) == 0) {
+			*column = (enum icp_column)i;
+			return true;
+		}
+	}
+	return false;
+}
+
+static int read_header(icp_feed_t *feed, const char *path, icp_diag_t *diag)
+{
+	const icp_record_t *record = &feed->record;
+	bool given[ICP_COLUMN_COUNT] = {false};
+	int ret = icp_records_next(feed->records, &feed->record, diag);
+	if (ret < 0) {
+		return ret;
+	}
+	if (ret == 0) {
+		return icp_fail(diag, ICP_EFEED, "%s: no header row, the feed is empty", path);
+	}
+	if (record->fault != NULL) {
+		return header_failed(feed, path, record->fault, record->fields[0], diag);
+	}
+	/* More columns than are known can't be without one that ends the loop. */
+	for (size_t i = 0; i < record->count; i++) {
+		enum icp_column column;
+		if (!find_column(record->fields[i], &column)) {
+			return header_failed(
+				feed, path, "column is not known", record->fields[i], diag);
+		}
+		if (given[column]) {
+			return header_failed(
+				feed, path, "column is given twice", record->fields[i], diag);
+		}
+		given[column] = true;
+		feed->order[i] = column;
+	}
+	feed->columns = record->count;
+	for (unsigned i = ICP_COLUMN_DOMAIN; i <= ICP_COLUMN_STATUS; i++) {
+		const char *name = icp_column_name((enum icp_column)i);
+		if (!given[i]) {
+			return header_failed(feed, path, "required column is missing",
+				(icp_field_t){name, strlen(name)}, diag);
+		}
+	}
+	return ICP_EOK;
+}
+
+int icp_feed_open(icp_feed_t **feed, icp_stream_t *stream, icp_bad_t *bad, icp_diag_t *diag)
+{
+	const char *path = icp_stream_path(stream);
+	icp_feed_t *new = calloc(1, sizeof *new);
+	if (new == NULL) {
+		return icp_fail(diag, ICP_ENOMEM, "%s: out of memory", path);
+	}
+	new->bad = bad;
+	new->records = icp_records_create(stream);
+	new->rules = icp_rules_create();
+	int ret = new->records != NULL &&new->rules != NULL
+			  ? read_header(new, path, diag)
+			  : icp_fail(diag, ICP_ENOMEM, "%s: out of memory", path);
+	if (ret != ICP_EOK) {
+		icp_feed_close(new);
+		return ret;
+	}
+	*feed = new;
+	return ICP_EOK;
+}
+
+void icp_feed_close(icp_feed_t *feed)
+{
+	if (feed != NULL) {
+		icp_rules_destroy(feed->rules);
+		icp_records_destroy(feed->records);
+		free(feed);
+	}
+}
+
+/*! Checks the record; a bad one is noted. Returns 1 for a good row and 0 for a bad one. */
+static int take_record(icp_feed_t *feed, icp_name_t *name, icp_row_t *row)
+{
+	const icp_record_t *record = &feed->record;
+	icp_field_t fields[ICP_COLUMN_COUNT] = {{NULL, 0}};
+	icp_fault_t fault;
+
+	if (record->fault == NULL && record->count == feed->columns) {
+		for (size_t i = 0; i < record->count; i++) {
+			fields[feed->order[i]] = record->fields[i];
+		}
+		int ret = icp_rules_check(feed->rules, fields, name, row, &fault);
+		if (ret != ICP_EINVAL) {
+			return ret == ICP_EOK ? 1 : ret;
+		}
+	} else {
+		fault.value = record->fields[0].text;
+		fault.length = record->fields[0].length;
+		if (record->fault != NULL) {
+			snprintf(fault.what, sizeof fault.what, "%s", record->fault);
+		} else {
+			snprintf(fault.what, sizeof fault.what,
+				"row has %zu field%s, the header has %zu", record->count,
+				record->count == 1 ? "" : "s", feed->columns);
+		}
+	}
+	icp_bad_add(feed->bad, record->line, fault.what, fault.value, fault.length);
+	return 0;
+}
+
+int icp_feed_next(
+	icp_feed_t *feed, icp_name_t *name, icp_row_t *row, uint64_t *line, icp_diag_t *diag)
+{
+	int ret;
+	while ((ret = icp_records_next(feed->records, &feed->record, diag)) == 1) {
+		feed->count++;
+		*line = feed->record.line;
+		ret = take_record(feed, name, row);
+		if (ret < 0) {
+			return icp_fail(diag, ret, "out of memory");
+		}
+		if (ret == 1) {
+			return 1;
+		}
+	}
+	return ret;
+}
+
+uint64_t icp_feed_count(const icp_feed_t *feed)
+{
+	return feed->count;
+}

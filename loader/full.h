@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*!
+ * Loads a full feed: a new generation is built beside the current one, checked whole, and made
+ * current in one step. On any failure the store stays as it is. One thread.
+ */
+#pragma once
+
+#include "loader/bad.h"
+#include "loader/generations.h"
+#include "loader/progress.h"
+
+typedef struct {
+	const char *feed;
+	const char *store;
+	bool manifest_optional; /*!< A feed without a manifest is accepted. */
+	bool wait;              /*!< For another loader to finish. */
+	int64_t now;            /*!< Seconds; becomes created_at. */
+	icp_notice_t notice;
+	icp_progress_t *progress;
+} icp_full_job_t;
+
+typedef struct {
+	icp_store_info_t info;
+	uint64_t domains;
+	uint64_t size; /*!< Octets of the generation's file. */
+} icp_full_result_t;
+
+/*!
+ * \brief Loads a feed.
+ * \param result  filled on success
+ * \param bad     zeroed; takes the feed's bad rows
+ * \param diag    filled on failure
+ * \retval ICP_EOK
+ * \retval ICP_EFEED   the feed can't be read, has bad rows, or does not agree with its manifest
+ * \retval ICP_EGUARD  the feed is older than the current generation
+ * \retval ICP_EBUSY   another loader holds the store
+ * \retval ICP_ESYS, ICP_ENOMEM, ICP_EDAMAGED
+ */
+int icp_full_load(
+	const icp_full_job_t *job, icp_full_result_t *result, icp_bad_t *bad, icp_diag_t *diag);

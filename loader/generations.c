@@ -1,0 +1,357 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "loader/generations.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define NUMBER_DIGITS 10
+#define LOCK_NAME "lock"
+#define NEW_LINK ICP_STORE_CURRENT ".tmp"
+#define DATA_SUFFIX ".mdb"
+#define DATA_LOCK_SUFFIX ".mdb-lock"
+#define BUILDING_SUFFIX ".mdb.building"
+#define BUILDING_LOCK_SUFFIX ".mdb.building-lock"
+
+/*! Room for a number of any length, and the longest suffix. */
+typedef struct {
+	char text[64];
+} file_name_t;
+
+static file_name_t file_name(uint64_t number, const char *suffix)
+{
+	file_name_t name;
+	snprintf(name.text, sizeof name.text, "%0*" PRIu64 "%s", NUMBER_DIGITS, number, suffix);
+	return name;
+}
+
+static int failed(const icp_generations_t *generations, const char *what, icp_diag_t *diag)
+{
+	return icp_fail(diag, ICP_ESYS, "%s/%s: %s", generations->store, what, strerror(errno));
+}
+
+/*! True for the name of a generation's file with this suffix. */
+static bool parse_name(const char *name, const char *suffix, uint64_t *number)
+{
+	uint64_t value = 0;
+	size_t digits = 0;
+	for (; name[digits] >= '0' && name[digits] <= '9' && digits < NUMBER_DIGITS; digits++) {
+		value = value * 10 + (uint64_t)(name[digits] - '0');
+	}
+	*number = value;
+	return digits == NUMBER_DIGITS && strcmp(name + digits, suffix) == 0;
+}
+
+static void remove_file(const icp_generations_t *generations, uint64_t number, const char *suffix)
+{
+	unlinkat(generations->generations, file_name(number, suffix).text, 0);
+}
+
+/*! Opens a directory below STORE, or STORE itself, and makes it if it is not there. */
+static int open_directory(int parent, const char *path, gid_t group)
+{
+	bool made = mkdirat(parent, path, 0755) == 0;
+	if (!made && errno != EEXIST) {
+		return -1;
+	}
+	int directory = openat(parent, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (directory >= 0 && made) {
+		/* The process's umask may have taken bits away. The group is a wish. */
+		if (fchmod(directory, 0755) != 0) {
+			close(directory);
+			return -1;
+		}
+		if (fchown(directory, (uid_t)-1, group) != 0) {
+			errno = 0;
+		}
+	}
+	return directory;
+}
+
+static int take_lock(
+	icp_generations_t *generations, bool wait, icp_notice_t notice, icp_diag_t *diag)
+{
+	if (flock(generations->lock, LOCK_EX | LOCK_NB) == 0) {
+		return ICP_EOK;
+	}
+	if (errno != EWOULDBLOCK) {
+		return failed(generations, LOCK_NAME, diag);
+	}
+	if (!wait) {
+		return icp_fail(diag, ICP_EBUSY, "%s/%s: %s", generations->store, LOCK_NAME,
+			icp_strerror(ICP_EBUSY));
+	}
+	notice("another loader holds the store, waiting for it");
+	while (flock(generations->lock, LOCK_EX) != 0) {
+		if (errno != EINTR) {
+			return failed(generations, LOCK_NAME, diag);
+		}
+	}
+	return ICP_EOK;
+}
+
+/*! Nobody else writes to the store now, so what is under construction was given up. */
+static int sweep(const icp_generations_t *generations, icp_diag_t *diag)
+{
+	int copy = fcntl(generations->generations, F_DUPFD_CLOEXEC, 0);
+	DIR *directory = copy >= 0 ? fdopendir(copy) : NULL;
+	if (directory == NULL) {
+		int ret = failed(generations, ICP_STORE_GENERATIONS, diag);
+		if (copy >= 0) {
+			close(copy);
+		}
+		return ret;
+	}
+	const struct dirent *entry;
+	while ((entry = readdir(directory)) != NULL) {
+		uint64_t number;
+		bool orphan = parse_name(entry->d_name, DATA_LOCK_SUFFIX, &number) &&
+			      faccessat(generations->generations,
+				      file_name(number, DATA_SUFFIX).text, F_OK, 0) != 0;
+		if (orphan || parse_name(entry->d_name, BUILDING_SUFFIX, &number) ||
+			parse_name(entry->d_name, BUILDING_LOCK_SUFFIX, &number)) {
+			unlinkat(generations->generations, entry->d_name, 0);
+		}
+	}
+	closedir(directory);
+	unlinkat(generations->directory, NEW_LINK, 0);
+	return ICP_EOK;
+}
+
+static int open_all(
+	icp_generations_t *generations, bool wait, icp_notice_t notice, icp_diag_t *diag)
+{
+	struct stat st;
+	generations->directory = open_directory(AT_FDCWD, generations->store, (gid_t)-1);
+	if (generations->directory < 0 || fstat(generations->directory, &st) != 0) {
+		return icp_fail(diag, ICP_ESYS, "%s: %s", generations->store, strerror(errno));
+	}
+	generations->group = st.st_gid;
+	generations->generations =
+		open_directory(generations->directory, ICP_STORE_GENERATIONS, generations->group);
+	if (generations->generations < 0) {
+		return failed(generations, ICP_STORE_GENERATIONS, diag);
+	}
+	generations->lock =
+		openat(generations->directory, LOCK_NAME, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+	if (generations->lock < 0) {
+		return failed(generations, LOCK_NAME, diag);
+	}
+	int ret = take_lock(generations, wait, notice, diag);
+	return ret == ICP_EOK ? sweep(generations, diag) : ret;
+}
+
+int icp_generations_open(icp_generations_t *generations, const char *store, bool wait,
+	icp_notice_t notice, icp_diag_t *diag)
+{
+	*generations =
+		(icp_generations_t){.store = store, .directory = -1, .generations = -1, .lock = -1};
+	int ret = open_all(generations, wait, notice, diag);
+	if (ret != ICP_EOK) {
+		icp_generations_close(generations);
+	}
+	return ret;
+}
+
+void icp_generations_close(icp_generations_t *generations)
+{
+	int *const files[] = {
+		&generations->lock, &generations->generations, &generations->directory};
+	for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+		if (*files[i] >= 0) {
+			close(*files[i]);
+			*files[i] = -1;
+		}
+	}
+}
+
+static int newest_first(const void *one, const void *other)
+{
+	uint64_t a = *(const uint64_t *)one;
+	uint64_t b = *(const uint64_t *)other;
+	return (a < b) - (a > b);
+}
+
+static int add_number(uint64_t **numbers, size_t *count, uint64_t number)
+{
+	uint64_t *grown = realloc(*numbers, (*count + 1) * sizeof *grown);
+	if (grown == NULL) {
+		return ICP_ENOMEM;
+	}
+	grown[(*count)++] = number;
+	*numbers = grown;
+	return ICP_EOK;
+}
+
+int icp_generations_list(const char *store, uint64_t **numbers, size_t *count, icp_diag_t *diag)
+{
+	char *path;
+	*numbers = NULL;
+	*count = 0;
+	if (asprintf(&path, "%s/" ICP_STORE_GENERATIONS, store) < 0) {
+		return icp_fail(diag, ICP_ENOMEM, "%s: out of memory", store);
+	}
+	DIR *directory = opendir(path);
+	if (directory == NULL) {
+		int ret = icp_fail(diag, ICP_ESYS, "%s: %s", path, strerror(errno));
+		free(path);
+		return ret;
+	}
+	int ret = ICP_EOK;
+	const struct dirent *entry;
+	while (ret == ICP_EOK && (entry = readdir(directory)) != NULL) {
+		uint64_t number;
+		if (parse_name(entry->d_name, DATA_SUFFIX, &number)) {
+			ret = add_number(numbers, count, number);
+		}
+	}
+	closedir(directory);
+	free(path);
+	if (ret != ICP_EOK) {
+		free(*numbers);
+		*numbers = NULL;
+		return icp_fail(diag, ret, "%s: out of memory", store);
+	}
+	if (*count > 0) {
+		qsort(*numbers, *count, sizeof **numbers, newest_first);
+	}
+	return ICP_EOK;
+}
+
+static int read_info(icp_store_t *store, icp_store_info_t *info, uint64_t *size, icp_diag_t *diag)
+{
+	icp_reader_t reader;
+	int ret = icp_reader_init(&reader, store, diag);
+	if (ret != ICP_EOK) {
+		return ret;
+	}
+	ret = icp_reader_begin(&reader);
+	if (ret == ICP_EOK) {
+		ret = icp_reader_info(&reader, info);
+		icp_reader_end(&reader);
+	}
+	if (ret != ICP_EOK) {
+		icp_fail(diag, ret, "the meta entries can't be read: %s", icp_strerror(ret));
+	}
+	*size = icp_store_size(store);
+	icp_reader_deinit(&reader);
+	return ret;
+}
+
+int icp_generations_info(const char *store, uint64_t number, icp_store_info_t *info, uint64_t *size,
+	icp_diag_t *diag)
+{
+	icp_store_t *opened = NULL;
+	int ret;
+	if (number == 0) {
+		ret = icp_store_open(&opened, store, diag);
+	} else {
+		char *path;
+		if (asprintf(&path, "%s/" ICP_STORE_GENERATIONS "/%s", store,
+			    file_name(number, DATA_SUFFIX).text) < 0) {
+			return icp_fail(diag, ICP_ENOMEM, "%s: out of memory", store);
+		}
+		ret = icp_store_open_file(&opened, path, diag);
+		free(path);
+	}
+	if (ret == ICP_EOK) {
+		ret = read_info(opened, info, size, diag);
+		icp_store_unref(opened);
+	}
+	return ret;
+}
+
+char *icp_generations_building(const icp_generations_t *generations, uint64_t number)
+{
+	char *path;
+	return asprintf(&path, "%s/" ICP_STORE_GENERATIONS "/%s", generations->store,
+		       file_name(number, BUILDING_SUFFIX).text) < 0
+		       ? NULL
+		       : path;
+}
+
+/*! Gives a file the mode it has to have, whatever the umask, and if permitted the group. */
+static int set_access(const icp_generations_t *generations, const char *name, mode_t mode)
+{
+	int file = openat(generations->generations, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	if (file < 0) {
+		return -1;
+	}
+	if (fchown(file, (uid_t)-1, generations->group) != 0) {
+		errno = 0;
+	}
+	int rc = fchmod(file, mode);
+	close(file);
+	return rc;
+}
+
+/*! Gives the file its final name and access. */
+static int settle(const icp_generations_t *generations, const char *from, const char *to,
+	mode_t mode, icp_diag_t *diag)
+{
+	if (set_access(generations, from, mode) != 0 ||
+		renameat(generations->generations, from, generations->generations, to) != 0) {
+		return failed(generations, from, diag);
+	}
+	return ICP_EOK;
+}
+
+int icp_generations_promote(const icp_generations_t *generations, uint64_t number, icp_diag_t *diag)
+{
+	file_name_t data = file_name(number, DATA_SUFFIX);
+	char target[sizeof ICP_STORE_GENERATIONS "/" + sizeof data.text];
+	snprintf(target, sizeof target, ICP_STORE_GENERATIONS "/%s", data.text);
+
+	/* The lock file first: a generation without one could not be opened by the resolver. */
+	int ret = settle(generations, file_name(number, BUILDING_LOCK_SUFFIX).text,
+		file_name(number, DATA_LOCK_SUFFIX).text, 0664, diag);
+	if (ret == ICP_EOK) {
+		ret = settle(generations, file_name(number, BUILDING_SUFFIX).text, data.text, 0644,
+			diag);
+	}
+	if (ret != ICP_EOK) {
+		return ret;
+	}
+	if (fsync(generations->generations) != 0) {
+		return failed(generations, ICP_STORE_GENERATIONS, diag);
+	}
+	if (symlinkat(target, generations->directory, NEW_LINK) != 0 ||
+		renameat(generations->directory, NEW_LINK, generations->directory,
+			ICP_STORE_CURRENT) != 0) {
+		return failed(generations, ICP_STORE_CURRENT, diag);
+	}
+	/* Should this fail, a crash can bring back the old link, whose generation is still there.
+	 */
+	fsync(generations->directory);
+	return ICP_EOK;
+}
+
+void icp_generations_discard(const icp_generations_t *generations, uint64_t number)
+{
+	unlinkat(generations->directory, NEW_LINK, 0);
+	remove_file(generations, number, BUILDING_SUFFIX);
+	remove_file(generations, number, BUILDING_LOCK_SUFFIX);
+	remove_file(generations, number, DATA_SUFFIX);
+	remove_file(generations, number, DATA_LOCK_SUFFIX);
+}
+
+void icp_generations_prune(const icp_generations_t *generations)
+{
+	uint64_t *numbers;
+	size_t count;
+	if (icp_generations_list(generations->store, &numbers, &count, NULL) != ICP_EOK) {
+		return;
+	}
+	for (size_t i = ICP_GENERATIONS_KEPT; i < count; i++) {
+		remove_file(generations, numbers[i], DATA_SUFFIX);
+		remove_file(generations, numbers[i], DATA_LOCK_SUFFIX);
+	}
+	free(numbers);
+}

@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "loader/report.h"
+
+#include <inttypes.h>
+#include <jansson.h>
+
+#include "core/time.h"
+
+#define SIZE_TEXT_MAX 32
+
+static void size_format(uint64_t octets, char text[SIZE_TEXT_MAX])
+{
+	static const char *const units[] = {"KiB", "MiB", "GiB", "TiB"};
+	double size = (double)octets / 1024;
+	size_t unit = 0;
+	while (size >= 1024 && unit + 1 < sizeof units / sizeof *units) {
+		size /= 1024;
+		unit++;
+	}
+	snprintf(text, SIZE_TEXT_MAX, "%.1f %s", size, units[unit]);
+}
+
+static void age_format(int64_t seconds, char text[SIZE_TEXT_MAX])
+{
+	const char *sign = seconds < 0 ? "-" : "";
+	uint64_t left = seconds < 0 ? -(uint64_t)seconds : (uint64_t)seconds;
+	uint64_t days = left / 86400;
+	snprintf(text, SIZE_TEXT_MAX, "%s%" PRIu64 "d %02d:%02d:%02d", sign, days,
+		(int)(left % 86400 / 3600), (int)(left % 3600 / 60), (int)(left % 60));
+}
+
+static json_t *json_time(int64_t seconds)
+{
+	char text[ICP_TIME_TEXT_MAX];
+	icp_time_format(seconds, text);
+	return seconds == ICP_TIME_NONE ? json_null() : json_string(text);
+}
+
+/*! Takes the object; NULL: it could not be made. */
+static int print_json(json_t *object, FILE *out)
+{
+	if (object == NULL) {
+		return ICP_ENOMEM;
+	}
+	json_dumpf(object, out, JSON_COMPACT | JSON_REAL_PRECISION(6));
+	fputc('\n', out);
+	json_decref(object);
+	return ICP_EOK;
+}
+
+int icp_report_full(const icp_full_result_t *result, double seconds, bool json, FILE *out)
+{
+	const icp_store_info_t *info = &result->info;
+	if (json) {
+		return print_json(
+			json_pack("{s:I, s:I, s:o, s:I, s:I, s:I, s:I, s:f}", "generation",
+				(json_int_t)info->generation, "sequence",
+				(json_int_t)info->sequence, "as_of", json_time(info->as_of), "rows",
+				(json_int_t)info->rows, "domains", (json_int_t)result->domains,
+				"nodes", (json_int_t)info->nodes, "size", (json_int_t)result->size,
+				"seconds", seconds),
+			out);
+	}
+	char size[SIZE_TEXT_MAX];
+	size_format(result->size, size);
+	fprintf(out,
+		"generation %" PRIu64 ": sequence %" PRIu64 ", %" PRIu64 " rows, %" PRIu64
+		" domains, %s, %.1f s\n",
+		info->generation, info->sequence, info->rows, result->domains, size, seconds);
+	return ICP_EOK;
+}
+
+static json_t *kept_json(const icp_status_t *status)
+{
+	json_t *list = json_array();
+	for (size_t i = 0; i < status->kept_count; i++) {
+		const icp_kept_t *kept = &status->kept[i];
+		json_t *entry = json_pack("{s:I, s:b}", "generation", (json_int_t)kept->number,
+			"current", kept->current);
+		if (kept->code == ICP_EOK) {
+			json_object_set_new(entry, "size", json_integer((json_int_t)kept->size));
+			json_object_set_new(entry, "created_at", json_time(kept->info.created_at));
+		} else {
+			json_object_set_new(entry, "error", json_string(icp_strerror(kept->code)));
+		}
+		json_array_append_new(list, entry);
+	}
+	return list;
+}
+
+static void print_kept(const icp_kept_t *kept, FILE *out)
+{
+	fprintf(out, "kept        %" PRIu64, kept->number);
+	if (kept->code != ICP_EOK) {
+		fprintf(out, "  %s\n", icp_strerror(kept->code));
+		return;
+	}
+	char size[SIZE_TEXT_MAX];
+	char created[ICP_TIME_TEXT_MAX];
+	size_format(kept->size, size);
+	icp_time_format(kept->info.created_at, created);
+	fprintf(out, "  %s  %s%s\n", size, created, kept->current ? "  current" : "");
+}
+
+int icp_report_status(const icp_status_t *status, int64_t now, bool json, FILE *out)
+{
+	const icp_store_info_t *info = &status->info;
+	int64_t age = icp_status_age(status, now);
+	if (json) {
+		return print_json(
+			json_pack("{s:I, s:I, s:o, s:o, s:I, s:I, s:I, s:I, s:o}", "generation",
+				(json_int_t)info->generation, "sequence",
+				(json_int_t)info->sequence, "as_of", json_time(info->as_of),
+				"created_at", json_time(info->created_at), "rows",
+				(json_int_t)info->rows, "nodes", (json_int_t)info->nodes, "age",
+				(json_int_t)age, "size", (json_int_t)status->size, "generations",
+				kept_json(status)),
+			out);
+	}
+	char size[SIZE_TEXT_MAX];
+	char age_text[SIZE_TEXT_MAX];
+	char as_of[ICP_TIME_TEXT_MAX];
+	char created[ICP_TIME_TEXT_MAX];
+	size_format(status->size, size);
+	age_format(age, age_text);
+	icp_time_format(info->as_of, as_of);
+	icp_time_format(info->created_at, created);
+	fprintf(out,
+		"generation  %" PRIu64 "\n"
+		"sequence    %" PRIu64 "\n"
+		"as of       %s\n"
+		"created     %s\n"
+		"age         %s\n"
+		"rows        %" PRIu64 "\n"
+		"nodes       %" PRIu64 "\n"
+		"size        %s\n",
+		info->generation, info->sequence, as_of[0] != '\0' ? as_of : "not known", created,
+		age_text, info->rows, info->nodes, size);
+	for (size_t i = 0; i < status->kept_count; i++) {
+		print_kept(&status->kept[i], out);
+	}
+	return ICP_EOK;
+}

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*!
+ * What the commands print on success, as text or as one JSON object on a line. Failures of writing
+ * are left to the stream's error flag.
+ */
+#pragma once
+
+#include <stdio.h>
+
+#include "loader/full.h"
+#include "loader/status.h"
+
+/*!
+ * \brief The summary of a load: one line.
+ * \param seconds  that it took
+ * \retval ICP_EOK, ICP_ENOMEM
+ */
+int icp_report_full(const icp_full_result_t *result, double seconds, bool json, FILE *out);
+
+/*!
+ * \brief The state of a store.
+ * \param now  seconds; for the age
+ * \retval ICP_EOK, ICP_ENOMEM
+ */
+int icp_report_status(const icp_status_t *status, int64_t now, bool json, FILE *out);

@@ -1,0 +1,291 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "loader/rules.h"
+
+#include <libpsl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/error.h"
+#include "core/time.h"
+#include "loader/text.h"
+
+struct icp_rules {
+	psl_ctx_t *suffixes;
+	icp_prefix_t licensed[ICP_LICENSED_MAX];
+};
+
+static const char *const column_names[ICP_COLUMN_COUNT] = {
+	[ICP_COLUMN_DOMAIN] = "domain",
+	[ICP_COLUMN_PROVIDER] = "provider",
+	[ICP_COLUMN_STATUS] = "status",
+	[ICP_COLUMN_NUMBER] = "number",
+	[ICP_COLUMN_APPROVED_AT] = "approved_at",
+	[ICP_COLUMN_EXPIRES_AT] = "expires_at",
+	[ICP_COLUMN_RECTIFY_BY] = "rectify_by",
+	[ICP_COLUMN_LICENSED_ADDRESSES] = "licensed_addresses",
+};
+
+const char *icp_column_name(enum icp_column column)
+{
+	return column_names[column];
+}
+
+icp_rules_t *icp_rules_create(void)
+{
+	icp_rules_t *rules = calloc(1, sizeof *rules);
+	if (rules == NULL) {
+		return NULL;
+	}
+	rules->suffixes = psl_latest(NULL);
+	if (rules->suffixes == NULL) {
+		/* The list inside the library; psl_free leaves it alone. */
+		rules->suffixes = (psl_ctx_t *)psl_builtin();
+	}
+	if (rules->suffixes == NULL) {
+		free(rules);
+		return NULL;
+	}
+	return rules;
+}
+
+void icp_rules_destroy(icp_rules_t *rules)
+{
+	if (rules != NULL) {
+		psl_free(rules->suffixes);
+		free(rules);
+	}
+}
+
+static int refuse(icp_fault_t *fault, const char *what, icp_field_t value)
+{
+	snprintf(fault->what, sizeof fault->what, "%s", what);
+	fault->value = value.text;
+	fault->length = value.length;
+	return ICP_EINVAL;
+}
+
+/*! As refuse, for phrases that name a column. The value of what is missing is the domain. */
+static int refuse_column(icp_fault_t *fault, enum icp_column column, const char *what,
+	const char *more, icp_field_t value)
+{
+	snprintf(fault->what, sizeof fault->what, "%s %s%s", column_names[column], what, more);
+	fault->value = value.text;
+	fault->length = value.length;
+	return ICP_EINVAL;
+}
+
+/*! Text of a name that consists of letters, digits and hyphens. */
+static void host_text(const icp_name_t *name, char text[ICP_NAME_MAX])
+{
+	size_t dot = name->wire[0];
+	memcpy(text, name->wire + 1, name->length - 1u);
+	while (dot + 1 < name->length) {
+		size_t next = dot + 1 + name->wire[dot + 1];
+		text[dot] = '.';
+		dot = next;
+	}
+	text[dot] = '\0';
+}
+
+static int parse_domain(icp_name_t *name, icp_field_t field, icp_fault_t *fault)
+{
+	const char *why;
+	if (field.length == 0) {
+		return refuse(fault, "domain is missing", field);
+	}
+	int ret = icp_name_parse(name, field.text, field.length, &why);
+	if (ret != ICP_EINVAL) {
+		return ret;
+	}
+	icp_address_t address;
+	if (icp_address_parse(&address, field.text, field.length) == ICP_EOK) {
+		return refuse(fault, "domain is an address", field);
+	}
+	if (!icp_text_is_utf8(field.text, field.length)) {
+		return refuse(fault, "domain is not UTF-8", field);
+	}
+	snprintf(fault->what, sizeof fault->what, "domain is not a valid name, %s", why);
+	fault->value = field.text;
+	fault->length = field.length;
+	return ICP_EINVAL;
+}
+
+static int check_domain(icp_rules_t *rules, icp_name_t *name, icp_field_t field, icp_fault_t *fault)
+{
+	char text[ICP_NAME_MAX];
+	icp_address_t address;
+	int ret = parse_domain(name, field, fault);
+	if (ret != ICP_EOK) {
+		return ret;
+	}
+	if (!icp_name_is_ldh(name)) {
+		return refuse(fault, "domain is not a host name", field);
+	}
+	if (name->labels == 1) {
+		return refuse(fault, "domain is a single label", field);
+	}
+	host_text(name, text);
+	/* An address may be written in ways that only name parsing understands: "1.2.3.4." */
+	char last = text[name->length - 2];
+	if (last >= '0' && last <= '9' &&
+		icp_address_parse(&address, text, name->length - 1u) == ICP_EOK) {
+		return refuse(fault, "domain is an address", field);
+	}
+	if (psl_is_public_suffix2(rules->suffixes, text, PSL_TYPE_ICANN)) {
+		return refuse(fault, "domain is a public suffix", field);
+	}
+	return ICP_EOK;
+}
+
+static int check_provider(icp_row_t *row, const icp_field_t *fields, icp_fault_t *fault)
+{
+	icp_field_t field = fields[ICP_COLUMN_PROVIDER];
+	if (field.length == 0) {
+		return refuse(fault, "provider is missing", fields[ICP_COLUMN_DOMAIN]);
+	}
+	if (!icp_provider_valid(field.text, field.length)) {
+		return refuse(fault, "provider is not 1 to 32 of a-z, 0-9 and hyphen", field);
+	}
+	row->provider = field.text;
+	row->provider_length = (uint8_t)field.length;
+	return ICP_EOK;
+}
+
+static int check_status(icp_row_t *row, const icp_field_t *fields, icp_fault_t *fault)
+{
+	icp_field_t field = fields[ICP_COLUMN_STATUS];
+	enum icp_status status;
+	if (field.length == 0) {
+		return refuse(fault, "status is missing", fields[ICP_COLUMN_DOMAIN]);
+	}
+	if (icp_status_parse(&status, field.text, field.length) != ICP_EOK) {
+		return refuse(fault, "status is not known", field);
+	}
+	row->status = (uint8_t)status;
+	return ICP_EOK;
+}
+
+static int check_number(icp_row_t *row, const icp_field_t *fields, icp_fault_t *fault)
+{
+	icp_field_t field = fields[ICP_COLUMN_NUMBER];
+	if (field.length == 0 && row->status != ICP_PENDING) {
+		return refuse_column(fault, ICP_COLUMN_NUMBER, "is missing for ",
+			icp_status_name(row->status), fields[ICP_COLUMN_DOMAIN]);
+	}
+	if (field.length > ICP_NUMBER_MAX) {
+		return refuse(fault, "number is over 128 octets", field);
+	}
+	if (!icp_text_is_utf8(field.text, field.length)) {
+		return refuse(fault, "number is not UTF-8", field);
+	}
+	if (icp_text_has_control(field.text, field.length)) {
+		return refuse(fault, "number holds a control character", field);
+	}
+	row->number = field.text;
+	row->number_length = (uint8_t)field.length;
+	return ICP_EOK;
+}
+
+/*! Reads an optional time. */
+static int take_time(int64_t *seconds, const icp_field_t *fields, enum icp_column column,
+	enum icp_date date, icp_fault_t *fault)
+{
+	icp_field_t field = fields[column];
+	*seconds = ICP_TIME_NONE;
+	if (field.length > 0 &&
+		icp_time_parse(seconds, field.text, field.length, date) != ICP_EOK) {
+		return refuse_column(fault, column, "is not a time or a date", "", field);
+	}
+	return ICP_EOK;
+}
+
+/*! A column that only one status may have. */
+static int only_for(const icp_row_t *row, enum icp_status status, const icp_field_t *fields,
+	enum icp_column column, icp_fault_t *fault)
+{
+	if (fields[column].length > 0 && row->status != status) {
+		return refuse_column(
+			fault, column, "is only for ", icp_status_name(status), fields[column]);
+	}
+	return ICP_EOK;
+}
+
+/*! A column that one status must have. */
+static int needed_for(const icp_row_t *row, enum icp_status status, const icp_field_t *fields,
+	enum icp_column column, icp_fault_t *fault)
+{
+	if (fields[column].length == 0 && row->status == status) {
+		return refuse_column(fault, column, "is missing for ", icp_status_name(status),
+			fields[ICP_COLUMN_DOMAIN]);
+	}
+	return ICP_EOK;
+}
+
+static int check_times(icp_row_t *row, const icp_field_t *fields, icp_fault_t *fault)
+{
+	const enum icp_status transfer = ICP_TRANSFER_PREAPPROVED;
+	int ret =
+		take_time(&row->approved_at, fields, ICP_COLUMN_APPROVED_AT, ICP_DATE_FIRST, fault);
+	if (ret != ICP_EOK ||
+		(ret = needed_for(row, transfer, fields, ICP_COLUMN_APPROVED_AT, fault)) !=
+			ICP_EOK ||
+		(ret = only_for(row, transfer, fields, ICP_COLUMN_EXPIRES_AT, fault)) != ICP_EOK ||
+		(ret = take_time(&row->expires_at, fields, ICP_COLUMN_EXPIRES_AT, ICP_DATE_THROUGH,
+			 fault)) != ICP_EOK ||
+		(ret = needed_for(row, ICP_RECTIFYING, fields, ICP_COLUMN_RECTIFY_BY, fault)) !=
+			ICP_EOK ||
+		(ret = only_for(row, ICP_RECTIFYING, fields, ICP_COLUMN_RECTIFY_BY, fault)) !=
+			ICP_EOK) {
+		return ret;
+	}
+	if (row->status == transfer && row->expires_at == ICP_TIME_NONE) {
+		row->expires_at = row->approved_at + ICP_TRANSFER_SECONDS;
+	}
+	return take_time(&row->rectify_by, fields, ICP_COLUMN_RECTIFY_BY, ICP_DATE_THROUGH, fault);
+}
+
+static int check_licensed(
+	icp_rules_t *rules, icp_row_t *row, const icp_field_t *fields, icp_fault_t *fault)
+{
+	icp_field_t field = fields[ICP_COLUMN_LICENSED_ADDRESSES];
+	const char *at = field.text;
+	const char *end = at + field.length;
+
+	row->licensed = rules->licensed;
+	row->licensed_count = 0;
+	while (at < end) {
+		const char *space = memchr(at, ' ', (size_t)(end - at));
+		icp_field_t one = {at, (size_t)((space != NULL ? space : end) - at)};
+		at += one.length + (space != NULL);
+		if (one.length == 0) {
+			continue;
+		}
+		if (row->licensed_count == ICP_LICENSED_MAX) {
+			return refuse(fault, "licensed_addresses are over 256", one);
+		}
+		if (icp_prefix_parse(&rules->licensed[row->licensed_count], one.text, one.length) !=
+			ICP_EOK) {
+			return refuse(fault, "licensed_addresses: not an address or a prefix", one);
+		}
+		row->licensed_count++;
+	}
+	return ICP_EOK;
+}
+
+int icp_rules_check(icp_rules_t *rules, const icp_field_t fields[ICP_COLUMN_COUNT],
+	icp_name_t *name, icp_row_t *row, icp_fault_t *fault)
+{
+	int ret = check_domain(rules, name, fields[ICP_COLUMN_DOMAIN], fault);
+	if (ret != ICP_EOK || (ret = check_provider(row, fields, fault)) != ICP_EOK ||
+		(ret = check_status(row, fields, fault)) != ICP_EOK ||
+		(ret = check_number(row, fields, fault)) != ICP_EOK ||
+		(ret = check_times(row, fields, fault)) != ICP_EOK ||
+		(ret = check_licensed(rules, row, fields, fault)) != ICP_EOK) {
+		return ret;
+	}
+	row->domain = name->wire;
+	row->domain_length = name->length;
+	row->labels = name->labels;
+	return ICP_EOK;
+}

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*!
+ * A feed's lines: the file decompressed (gzip, xz, zstd, recognised by content; else taken as it
+ * is) and cut at its line feeds. One thread.
+ */
+#pragma once
+
+#include <stddef.h>
+
+#include "loader/source.h"
+
+#define ICP_LINE_MAX ((size_t)64 * 1024) /*!< Octets of a line. */
+
+typedef struct icp_stream icp_stream_t;
+
+/*!
+ * \brief Opens a feed's file.
+ * \param path  must outlive the stream
+ * \retval ICP_EOK
+ * \retval ICP_EFEED   can't be opened or read, is not a regular file, or is damaged
+ * \retval ICP_ENOMEM
+ */
+int icp_stream_open(icp_stream_t **stream, const char *path, icp_diag_t *diag);
+
+/*! \brief Closes it; NULL is fine. */
+void icp_stream_close(icp_stream_t *stream);
+
+/*!
+ * \brief Gives the next line, without its line feed.
+ * \param line  lives until the next call; not ended by NUL
+ * \retval 1           a line
+ * \retval 0           the end; all octets of the file were read
+ * \retval ICP_EFEED   can't be read, compressed data is damaged, truncated or followed by others,
+ *                      or a line is longer than ICP_LINE_MAX
+ */
+int icp_stream_line(icp_stream_t *stream, const char **line, size_t *length, icp_diag_t *diag);
+
+/*! \brief Number of the line given last, from 1. */
+uint64_t icp_stream_number(const icp_stream_t *stream);
+
+const char *icp_stream_path(const icp_stream_t *stream);
+
+/*! \brief The file under it, for its position, size and digest. */
+icp_source_t *icp_stream_source(icp_stream_t *stream);

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*!
+ * Text of feeds, checked and made fit to be shown. Every function is pure.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#define ICP_SHOWN_MAX 80                           /*!< Octets of a value that messages show. */
+#define ICP_SHOWN_TEXT_MAX (4 * ICP_SHOWN_MAX + 4) /*!< All escaped, "..." and NUL. */
+
+/*! \return true when all of it is UTF-8 (RFC 3629) */
+bool icp_text_is_utf8(const char *text, size_t length);
+
+/*! \return true when it holds a control character (C0, DEL or C1); for UTF-8 */
+bool icp_text_has_control(const char *text, size_t length);
+
+/*!
+ * \brief A value as messages show it: cut to ICP_SHOWN_MAX octets, octets that are not UTF-8 and
+ *        control characters as \xHH, nothing as "(empty)".
+ */
+void icp_text_show(char shown[ICP_SHOWN_TEXT_MAX], const char *text, size_t length);

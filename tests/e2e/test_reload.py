@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""unbound-control reload takes the module down and up again, in one process."""
+
+import os
+
+import dns.exception
+import pytest
+
+from harness import wait_until
+from world import BLOCK4, OURS, row
+
+CN = [f"{name} A {OURS}" for name in ("filed", "unfiled", "later")]
+WARM_UP = 20
+RELOADS = 100
+# What the allocator may keep or give back between two looks. One mapped store or range database
+# more at each reload would be far above it, and so would be one more descriptor.
+RSS_SLACK_KIB = 1024
+
+
+@pytest.fixture(scope="module")
+def world(start_world):
+    with start_world(cn=CN, rows=[row("filed.cn")]) as world:
+        yield world
+
+
+def rss_kib(pid):
+    with open(f"/proc/{pid}/status", encoding="ascii") as file:
+        return next(int(line.split()[1]) for line in file if line.startswith("VmRSS:"))
+
+
+def usage(pid):
+    """Resident memory, descriptors, and mapped files of a process."""
+    with open(f"/proc/{pid}/maps", encoding="ascii") as file:
+        mapped = sum(".mdb" in line or ".mmdb" in line for line in file)
+    return rss_kib(pid), len(os.listdir(f"/proc/{pid}/fd")), mapped
+
+
+def ask_again(world, name):
+    """A query may fall into the moment in which the resolver is being set up again."""
+
+    def answer():
+        try:
+            return world.addresses(name, timeout=1)
+        except dns.exception.Timeout:
+            return None
+
+    return wait_until(answer, 10, f"an answer for {name}")
+
+
+def reload_and_check(world, times):
+    restarts = world.unbound.log.count("start of service")
+    for count in range(1, times + 1):
+        world.unbound.control("reload")
+        wait_until(
+            lambda: world.unbound.log.count("start of service") == restarts + count,
+            10,
+            "the resolver is up again",
+        )
+        assert ask_again(world, "filed.cn") == [OURS]
+        assert ask_again(world, "unfiled.cn") == [BLOCK4]
+
+
+def test_a_hundred_reloads_leak_nothing(world):
+    pid = world.unbound.process.pid
+    reload_and_check(world, WARM_UP)
+    rss, descriptors, mapped = usage(pid)
+    reload_and_check(world, RELOADS)
+    rss_after, descriptors_after, mapped_after = usage(pid)
+    print(f"RSS {rss} KiB, after {RELOADS} reloads {rss_after} KiB")
+    assert descriptors_after == descriptors
+    assert mapped_after == mapped
+    assert rss_after <= rss + RSS_SLACK_KIB
+    # The module that came up last still follows the store.
+    world.site.add(row("later.cn"))
+    wait_until(lambda: ask_again(world, "later.cn") == [OURS], 2, "later.cn is served")
+
+
+def test_reload_reads_the_configuration_again(world):
+    conf = world.site.conf
+    text = conf.read_text(encoding="utf-8")
+    assert f"ipv4: {BLOCK4}" in text
+    conf.write_text(text.replace(f"ipv4: {BLOCK4}", "ipv4: 203.0.113.81"), encoding="utf-8")
+    try:
+        world.unbound.control("reload")
+        wait_until(
+            lambda: ask_again(world, "unfiled.cn") == ["203.0.113.81"], 10, "the new block page"
+        )
+    finally:
+        conf.write_text(text, encoding="utf-8")
+        world.unbound.control("reload")
