@@ -243,7 +243,7 @@ static void explain_address(const icp_lookup_t *lookup, const char *name, size_t
 		break;
 	case ICP_REASON_NO_INDEX:
 		printf("  The store can't be read, so on_no_index decides: %s.\n"
-		       "  To repair: icpgate-load full, or icpgate-load rollback.\n",
+		       "  To repair: load a full feed with icpgate-load.\n",
 			icp_verdict_name(lookup->config->policy.on_no_index));
 		break;
 	default:

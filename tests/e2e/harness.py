@@ -225,9 +225,9 @@ class Relay:
 class Unbound(Server):
     """The resolver.
 
-    \\param stubs  lines of stub-zone clauses: (zone, "stub-addr: ..." or "stub-host: ...")
-    \\param icpgate_conf, module  None: without the module
-    \\param hints  of the root; the default ones lead nowhere
+    stubs: lines of stub-zone clauses: (zone, "stub-addr: ..." or "stub-host: ...")
+    icpgate_conf, module: None: without the module
+    hints: of the root; the default ones lead nowhere
     """
 
     def __init__(

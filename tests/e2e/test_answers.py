@@ -8,14 +8,12 @@ import pytest
 from world import (
     ABROAD,
     ABROAD6,
-    BLOCK4,
     BLOCK_TEXT,
     OURS,
     OURS2,
     OURS6,
     THEIRS,
     ZONE_TTL,
-    addresses,
     assert_blocked,
     assert_passed,
     ede,
@@ -234,9 +232,3 @@ def test_ttl_zero(world):
             response = world.ask(name)
             assert_passed(response, [address])
             assert response.answer[0].ttl == 0
-
-
-def test_block_page_is_nobodys_cname_target(world):
-    """No answer of this file bears the block page's address behind a CNAME."""
-    for name in ("okchain.cn", "okcross.cn", "crossabroad.cn"):
-        assert BLOCK4 not in addresses(world.ask(name))

@@ -52,7 +52,7 @@ SETTINGS = {
 def zone(origin, lines, name_server=("ns", "A 127.0.0.1")):
     """A zone file; the lines are relative to the origin.
 
-    \\param name_server  its name and, if it stands in the zone, its address record
+    name_server: its name and, if it stands in the zone, its address record
     """
     host, address = name_server
     head = [
@@ -81,7 +81,7 @@ class Site:
     """Configuration, range database and store in one directory."""
 
     def __init__(self, commands, directory, rows, changes=None):
-        """\\param changes  to the settings; a value None takes the key out"""
+        """changes: to the settings; a value None takes the key out"""
         self.commands = commands
         self.directory = directory
         self.rows = {(r["domain"], r["provider"]): r for r in rows}
@@ -143,10 +143,10 @@ def running_world(
     directory, commands, module, cn, com=(), rows=(), changes=None, server_lines=(), load=True
 ):
     """
-    \\param cn, com  records of the zones cn and com; they stand on two servers
-    \\param rows  of the first generation; none is made with load=False
-    \\param changes  to SETTINGS
-    \\param server_lines  more lines of unbound.conf's server clause
+    cn, com: records of the zones cn and com; they stand on two servers
+    rows: of the first generation; none is made with load=False
+    changes: to SETTINGS
+    server_lines: more lines of unbound.conf's server clause
     """
     with ExitStack() as stack:
         first = start(stack, Nsd(directory, {"cn": zone("cn", cn)}))

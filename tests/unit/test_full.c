@@ -5,7 +5,9 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <openssl/evp.h>
+#include <signal.h>
 #include <sys/file.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 #include "core/time.h"
@@ -215,19 +217,19 @@ static void test_many_rows(void **state)
 	assert_non_null(file);
 	fputs("domain,provider,status,number\n", file);
 	for (unsigned i = 0; i < 20000; i++) {
-		fprintf(file, "n%u.g%u.com.cn,p%u,filed,%u\n", i / 2, i % 100 / 2, i % 2, i);
+		fprintf(file, "n%u.g%u.com.cn,p%u,filed,%u\n", i / 2, i / 4, i % 2, i);
 	}
 	fclose(file);
 	assert_int_equal(load_file(site, site->feed, true), ICP_EOK);
 	assert_int_equal(site->result.domains, 10000);
-	assert_int_equal(site->result.info.nodes, 10000 + 50 + 1);
+	assert_int_equal(site->result.info.nodes, 10000 + 5000 + 1);
 	assert_true(site->result.info.buckets > 50);
 
 	icp_reader_t reader = open_current(site);
 	for (unsigned i = 0; i < 20000; i += 2) {
 		char name[64];
 		char number[16];
-		snprintf(name, sizeof name, "n%u.g%u.com.cn", i / 2, i % 100 / 2);
+		snprintf(name, sizeof name, "n%u.g%u.com.cn", i / 2, i / 4);
 		const icp_rows_t *rows = find_rows(&reader, name);
 		assert_int_equal(rows->count, 2);
 		for (unsigned at = 0; at < 2; at++) {
@@ -393,6 +395,26 @@ static void test_failure_changes_nothing(void **state)
 	assert_says(site, "no/parent", ": No such file or directory");
 }
 
+/*! A file that can't grow stands for a disk that is full: LMDB sees short writes either way. */
+static void test_no_space(void **state)
+{
+	site_t *site = *state;
+	struct rlimit limit;
+	assert_int_equal(load_text(site, HEADER ROW("a.com")), ICP_EOK);
+	assert_int_equal(getrlimit(RLIMIT_FSIZE, &limit), 0);
+	struct rlimit less = {.rlim_cur = 10000, .rlim_max = limit.rlim_max};
+	signal(SIGXFSZ, SIG_IGN);
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &less), 0);
+	int ret = load_text(site, HEADER ROW("b.com"));
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+	assert_int_equal(ret, ICP_ESYS);
+	assert_says(site, "store/generations/0000000002.mdb.building", ": File too large");
+	assert_int_equal(count_files(site), 2);
+	icp_reader_t reader = open_current(site);
+	assert_int_equal(find_rows(&reader, "a.com")->count, 1);
+	close_current(&reader);
+}
+
 static void test_damaged_current(void **state)
 {
 	site_t *site = *state;
@@ -429,6 +451,7 @@ int main(void)
 		IN_SITE(test_generations),
 		IN_SITE(test_leftovers),
 		IN_SITE(test_failure_changes_nothing),
+		IN_SITE(test_no_space),
 		IN_SITE(test_damaged_current),
 		IN_SITE(test_lock),
 	};
