@@ -115,9 +115,11 @@ static void look_at_ranges(icp_gate_t *gate)
 		gate->ranges_trouble.text[0] = '\0';
 		return;
 	}
-	if (stat(gate->config->ranges.database, &file) == 0 &&
-		same_file(&file, &gate->ranges_refused)) {
-		return;
+	if (stat(gate->config->ranges.database, &file) == 0) {
+		if (same_file(&file, &gate->ranges_refused)) {
+			return;
+		}
+		gate->ranges_trouble.text[0] = '\0';
 	}
 	if (icp_ranges_open(&ranges, gate->config, &trouble) != ICP_EOK) {
 		gate->ranges_refused = file;

@@ -33,12 +33,12 @@ struct dns_msg *icp_cache_leased(struct module_qstate *qstate)
 	}
 	struct reply_info *rep = entry->entry.data;
 	struct dns_msg *msg = NULL;
-	if (rep->ttl < now && rep->an_numrrsets > 0) {
+	if (ub_is_expired(rep->ttl, now) && rep->an_numrrsets > 0) {
 		/* Unbound copies only what has not expired; of this message that is up to its
 		 * RRsets, which are checked one by one. Nobody else sees it while the entry is
 		 * locked. */
 		time_t lease_end = rep->ttl;
-		rep->ttl = now;
+		rep->ttl = now + 1;
 		msg = tomsg(qstate->env, &entry->key, rep, qstate->region, now, 0,
 			qstate->env->scratch);
 		rep->ttl = lease_end;
@@ -56,7 +56,7 @@ void icp_cache_renew(struct module_qstate *qstate, time_t lease)
 	}
 	struct reply_info *rep = entry->entry.data;
 	/* Longer than its RRsets live is harmless: they are checked again with every answer. */
-	if (rep->ttl < now) {
+	if (ub_is_expired(rep->ttl, now)) {
 		rep->ttl = now + lease;
 	}
 	lock_rw_unlock(&entry->entry.lock);

@@ -57,15 +57,14 @@ static void log_would_block(const icp_name_t *name, const icp_outcome_t *outcome
 		domain);
 }
 
-/*! The time for which a judgement may be relied on. A message is served through the second at
- * which it ends, hence one less. */
+/*! The TTL of a message that must not be served after the lease or the judgement ends. */
 static time_t lease_of(const icp_config_t *config, const icp_judgement_t *judgement, int64_t now)
 {
 	int64_t lease = config->lease;
 	if (judgement->until - now < lease) {
 		lease = judgement->until - now;
 	}
-	return (time_t)(lease > 0 ? lease - 1 : 0);
+	return (time_t)(lease > UB_LAST_SECOND ? lease - UB_LAST_SECOND : 0);
 }
 
 static bool any_blocked(const icp_ruling_t *rulings, size_t count)

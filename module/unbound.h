@@ -25,6 +25,20 @@
 #include "util/regional.h"
 #include "util/storage/slabhash.h"
 
+/*! Up to 1.24 something with a TTL is served through the second in which that ends, later until it.
+ * UB_LAST_SECOND is the one second that this makes. */
+#ifdef TTL_IS_EXPIRED
+#define UB_LAST_SECOND 0
+#else
+#define UB_LAST_SECOND 1
+#endif
+
+/*! True when what has this absolute TTL is no longer served. */
+static inline int ub_is_expired(time_t ttl, time_t now)
+{
+	return ttl + UB_LAST_SECOND <= now;
+}
+
 /*! Puts a message and its RRsets into the caches; with rrsets_only, only the RRsets. */
 static inline int ub_cache_store(
 	struct module_qstate *qstate, struct reply_info *rep, int rrsets_only)
