@@ -22,6 +22,10 @@ trap 'rm -rf "$work"' EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
+# Real data, which stands beside the checkout where there is any; without it some tests are skipped.
+[ ! -d ../shared/data ] || ICP_SHARED_DATA=$(cd ../shared/data && pwd)
+export ICP_SHARED_DATA
+
 passed=0 failed=0 skipped=0
 
 finish() {
@@ -91,7 +95,7 @@ count() {
 
 unit_tests() {
 	find build-asan -name '*.trs' -delete
-	UBSAN_OPTIONS=print_stacktrace=1 timeout 900 make -C build-asan -k -j"$(nproc)" check
+	UBSAN_OPTIONS=print_stacktrace=1 timeout 600 make -C build-asan -k -j"$(nproc)" check
 }
 
 # sum_of RESULT LOG: the tests that cmocka reports with this result at the end of each group.
@@ -113,6 +117,7 @@ count_unit_tests() {
 		*) [ "$f" -gt 0 ] || f=1 ;;
 		esac
 		[ "$f" -eq 0 ] || tail -n 50 "${trs%.trs}.log"
+		sed -nE 's/^\[  SKIPPED \] ([^ ]+)$/skipped - \1/p' "${trs%.trs}.log" | sort -u
 		all_p=$((all_p + p)) all_f=$((all_f + f)) all_s=$((all_s + s))
 	done < <(find build-asan -name '*.trs')
 	[ "$status" -eq 0 ] || [ "$all_f" -gt 0 ] || tail -n 50 "$log"
@@ -134,8 +139,6 @@ pytest_step() {
 		export PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
 		export ICP_BUILD=$root/$build ICP_BUILD_ASAN=$root/build-asan
 		export ICP_UNBOUND=$unbound ICP_NSD=$nsd
-		[ ! -d ../../shared/data ] || ICP_SHARED_DATA=$(cd ../../shared/data && pwd)
-		export ICP_SHARED_DATA
 		timeout --signal=INT --kill-after=30 1200 \
 			/usr/bin/python3 -m pytest -q --basetemp="$work/pytest" \
 			--junitxml="$work/junit.xml" "$@"

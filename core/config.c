@@ -43,7 +43,7 @@ static const icp_word_t edes[] = {{"none", -1}, {"blocked", 15}, {"censored", 16
 
 /* clang-format off */
 #define WORD(list) {.read = icp_read_word, .words = (list)}
-#define SECONDS {.read = icp_read_number, .min = 1, .max = 86400, .allowed = "seconds"}
+#define SECONDS(least) {.read = icp_read_number, .min = (least), .max = 86400, .allowed = "seconds"}
 #define TEXT(least, most) \
 	{.read = icp_read_text, .min = (least), .max = (most), \
 	 .allowed = "octets, no control characters"}
@@ -74,12 +74,12 @@ static const option_t options[] = {
 	{.key = "block.ipv6",
 	 .type = {.read = icp_read_ipv6, .allowed = "an IPv6 address, not an IPv4-mapped one"},
 	 .offset = AT(block.ipv6)},
-	{.key = "block.ttl", .type = SECONDS, .initial = {"30"}, .offset = AT(block.ttl)},
+	{.key = "block.ttl", .type = SECONDS(1), .initial = {"30"}, .offset = AT(block.ttl)},
 	{.key = "block.ede", .type = WORD(edes), .initial = {"censored"},
 	 .offset = AT(block.ede)},
 	{.key = "block.text", .type = TEXT(0, 200), .initial = {""}, .offset = AT(block.text)},
 	{.key = "mixed", .type = WORD(mixeds), .initial = {"block"}, .offset = AT(policy.mixed)},
-	{.key = "lease", .type = SECONDS, .initial = {"30"}, .offset = AT(lease)},
+	{.key = "lease", .type = SECONDS(2), .initial = {"30"}, .offset = AT(lease)},
 	{.key = "rectify_overdue", .type = WORD(verdicts), .initial = {"pass"},
 	 .offset = AT(policy.rectify_overdue)},
 	{.key = "licence_addresses", .type = WORD(licences), .initial = {"report"},

@@ -137,7 +137,9 @@ static void look_at_ranges(icp_gate_t *gate)
 static void look(icp_gate_t *gate, int64_t now)
 {
 	int64_t looked = atomic_load_explicit(&gate->looked, memory_order_relaxed);
-	if (looked == now || !atomic_compare_exchange_strong(&gate->looked, &looked, now)) {
+	/* The clocks of two threads may differ by a second. */
+	if ((now <= looked && now >= looked - 1) ||
+		!atomic_compare_exchange_strong(&gate->looked, &looked, now)) {
 		return;
 	}
 	pthread_mutex_lock(&gate->lock);
@@ -157,11 +159,17 @@ static void seat_follow(icp_gate_t *gate, seat_t *seat)
 	}
 	if (seat->reader.store != gate->store) {
 		icp_diag_t trouble;
-		icp_reader_deinit(&seat->reader);
-		if (icp_reader_init(&seat->reader, gate->store, &trouble) != ICP_EOK) {
+		icp_reader_t reader;
+		if (icp_reader_init(&reader, gate->store, &trouble) == ICP_EOK) {
+			icp_reader_deinit(&seat->reader);
+			seat->reader = reader;
+			gate->reader_trouble.text[0] = '\0';
+		} else {
 			/* Try again at the next judgement. */
 			seat->version--;
-			report(gate, &gate->reader_trouble, &trouble, "on_no_index applies");
+			report(gate, &gate->reader_trouble, &trouble,
+				seat->reader.store != NULL ? "the generation in use stays"
+							   : "on_no_index applies");
 		}
 	}
 	pthread_mutex_unlock(&gate->lock);
@@ -187,7 +195,7 @@ int icp_gate_create(icp_gate_t **gate, const icp_config_t *config, unsigned seat
 	new->config = config;
 	new->log = log;
 	new->seat_count = seats;
-	atomic_init(&new->looked, INT64_MIN);
+	atomic_init(&new->looked, INT64_MIN + 1);
 	atomic_init(&new->version, 1);
 	pthread_mutex_init(&new->lock, NULL);
 	new->seats = aligned_alloc(CACHE_LINE, seats * sizeof *new->seats);

@@ -133,6 +133,10 @@ int icp_store_open_file(icp_store_t **store, const char *path, icp_diag_t *diag)
 	if (rc == MDB_SUCCESS) {
 		rc = mdb_env_open(new->env, path, MDB_NOSUBDIR | MDB_RDONLY | MDB_NOTLS, 0664);
 	}
+	if (rc == MDB_SUCCESS) {
+		/* A reader that was killed leaves its slot; those would be used up one day. */
+		(void)mdb_reader_check(new->env, NULL);
+	}
 	int ret;
 	if (rc != MDB_SUCCESS) {
 		ret = icp_fail(diag, rc == ENOENT ? ICP_ENOSTORE : from_lmdb(rc), "%s: %s%s", path,

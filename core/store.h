@@ -10,6 +10,9 @@
  * keys, see node.h). A process opens an environment at most once (LMDB's rule): keep the
  * icp_store_t, share it by counting, and ask icp_store_is_current before opening again.
  *
+ * A writer must not enlarge the map of an environment, which its builder makes large enough for
+ * the deltas to come: readers would have to be stopped to follow.
+ *
  * Threads: an icp_store_t may be shared; an icp_reader_t belongs to one thread.
  */
 #pragma once

@@ -13,8 +13,9 @@ typedef struct {
 	bool configure_found;
 } search_t;
 
-/*! True when the text stands there as a constant of its own; "1.17.1" is not in "1.17.10". */
-static bool holds(const char *start, size_t length, const char *text, bool digits_end_it)
+/*! True when the text stands there, as a constant of its own or, if a part will do, between
+ * anything but digits and dots: "1.17.1" is not in "1.17.10". */
+static bool holds(const char *start, size_t length, const char *text, bool part_will_do)
 {
 	const char *end = start + length;
 	size_t text_length = strlen(text);
@@ -22,7 +23,7 @@ static bool holds(const char *start, size_t length, const char *text, bool digit
 		(at = memmem(at, (size_t)(end - at), text, text_length)) != NULL; at++) {
 		const char *after = at + text_length;
 		bool starts = at == start || (at[-1] != '.' && !isdigit((unsigned char)at[-1]));
-		bool ends = after < end && (*after == '\0' || digits_end_it);
+		bool ends = after < end && (*after == '\0' || part_will_do);
 		if (starts && ends && !isdigit((unsigned char)*after)) {
 			return true;
 		}

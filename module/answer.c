@@ -6,7 +6,7 @@
 #include <string.h>
 
 #define REPLY_FLAGS (BIT_QR | BIT_RA)
-#define EDE_TEXT_MAX 512
+#define EDE_TEXT_MAX 512 /*!< Above a reason, a name and the 200 octets of block.text. */
 
 /* The SOA of Unbound's own negative answers, as far as the contract does not set it. */
 #define SOA_SERIAL 1
@@ -103,9 +103,6 @@ static int add_ede(struct module_qstate *qstate, const icp_config_t *config, enu
 	int length =
 		snprintf((char *)option + 2, EDE_TEXT_MAX, "%s %.255s%s%s", icp_reason_name(reason),
 			name, *config->block.text != '\0' ? "; " : "", config->block.text);
-	if (length >= EDE_TEXT_MAX) {
-		length = EDE_TEXT_MAX - 1;
-	}
 	sldns_write_uint16(option, (uint16_t)config->block.ede);
 	return edns_opt_list_append(&qstate->edns_opts_front_out, LDNS_EDNS_EDE, 2 + (size_t)length,
 		       option, qstate->region)

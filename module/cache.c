@@ -24,7 +24,7 @@ static struct msgreply_entry *lookup_for_write(struct module_qstate *qstate)
 		qstate->qinfo.qtype, qstate->qinfo.qclass, qstate->query_flags, 0, 1);
 }
 
-struct dns_msg *icp_cache_leased(struct module_qstate *qstate)
+struct dns_msg *icp_cache_message(struct module_qstate *qstate, bool *due)
 {
 	time_t now = *qstate->env->now;
 	struct msgreply_entry *entry = lookup_for_write(qstate);
@@ -33,7 +33,10 @@ struct dns_msg *icp_cache_leased(struct module_qstate *qstate)
 	}
 	struct reply_info *rep = entry->entry.data;
 	struct dns_msg *msg = NULL;
-	if (ub_is_expired(rep->ttl, now) && rep->an_numrrsets > 0) {
+	/* A bogus message has no lease, but a life of its own, after which it is validated again.
+	 */
+	bool is_over = ub_is_expired(rep->ttl, now) && rep->security == sec_status_bogus;
+	if (rep->an_numrrsets > 0 && !is_over) {
 		/* Unbound copies only what has not expired; of this message that is up to its
 		 * RRsets, which are checked one by one. Nobody else sees it while the entry is
 		 * locked. */
@@ -42,6 +45,7 @@ struct dns_msg *icp_cache_leased(struct module_qstate *qstate)
 		msg = tomsg(qstate->env, &entry->key, rep, qstate->region, now, 0,
 			qstate->env->scratch);
 		rep->ttl = lease_end;
+		*due = qstate->env->cfg->prefetch && rep->prefetch_ttl <= now;
 	}
 	lock_rw_unlock(&entry->entry.lock);
 	return msg;
@@ -49,17 +53,22 @@ struct dns_msg *icp_cache_leased(struct module_qstate *qstate)
 
 void icp_cache_renew(struct module_qstate *qstate, time_t lease)
 {
-	time_t now = *qstate->env->now;
 	struct msgreply_entry *entry = lookup_for_write(qstate);
 	if (entry == NULL) {
 		return;
 	}
 	struct reply_info *rep = entry->entry.data;
 	/* Longer than its RRsets live is harmless: they are checked again with every answer. */
-	if (ub_is_expired(rep->ttl, now)) {
-		rep->ttl = now + lease;
-	}
+	rep->ttl = *qstate->env->now + lease;
 	lock_rw_unlock(&entry->entry.lock);
+}
+
+void icp_cache_delay_prefetch(struct module_qstate *qstate)
+{
+	if (qstate->blacklist != NULL) {
+		(void)dns_cache_prefetch_adjust(
+			qstate->env, &qstate->qinfo, NORR_TTL, qstate->query_flags);
+	}
 }
 
 void icp_cache_drop(struct module_qstate *qstate)
@@ -80,8 +89,9 @@ static bool chain_add(struct module_qstate *qstate, icp_chain_t *chain, uint8_t 
 	}
 	const struct packed_rrset_data *data = cached->entry.data;
 	struct ub_packed_rrset_key *copy = NULL;
-	/* Glue and additional data are not what the zone itself answers. */
-	if (data->trust >= rrset_trust_ans_noAA) {
+	/* What came in an authority or additional section is not what the zone itself answers. */
+	if (data->trust != rrset_trust_add_noAA && data->trust != rrset_trust_auth_noAA &&
+		data->trust != rrset_trust_add_AA && data->trust != rrset_trust_auth_AA) {
 		copy = packed_rrset_copy_region(cached, qstate->region, now);
 	}
 	if (copy != NULL) {
@@ -119,12 +129,49 @@ bool icp_cache_chain(struct module_qstate *qstate, icp_chain_t *chain)
 	return false;
 }
 
+/*! True when new data is to replace other data that is cached and that messages refer to. */
+static bool replaces(struct module_qstate *qstate, const struct ub_packed_rrset_key *rrset)
+{
+	struct packed_rrset_data *new = rrset->entry.data;
+	struct ub_packed_rrset_key *cached = rrset_cache_lookup(qstate->env->rrset_cache,
+		rrset->rk.dname, rrset->rk.dname_len, ntohs(rrset->rk.type),
+		ntohs(rrset->rk.rrset_class), rrset->rk.flags, *qstate->env->now, 0);
+	if (cached == NULL) {
+		return false;
+	}
+	struct packed_rrset_data *old = cached->entry.data;
+	bool replaced =
+		new->trust >= old->trust &&
+		(old->security != sec_status_secure || new->security == sec_status_secure) &&
+		!rrsetdata_equal(new, old);
+	lock_rw_unlock(&cached->entry.lock);
+	return replaced;
+}
+
+/*!
+ * Unbound updates a cached RRset in place, so messages of other names that refer to it would show
+ * addresses that were not judged for them. Taken out of the cache, it invalidates them.
+ */
+static void forget_replaced(struct module_qstate *qstate, const struct reply_info *rep)
+{
+	for (size_t i = 0; i < rep->an_numrrsets; i++) {
+		const struct packed_rrset_key *key = &rep->rrsets[i]->rk;
+		uint16_t type = ntohs(key->type);
+		if ((type == LDNS_RR_TYPE_A || type == LDNS_RR_TYPE_AAAA) &&
+			replaces(qstate, rep->rrsets[i])) {
+			rrset_cache_remove(qstate->env->rrset_cache, key->dname, key->dname_len,
+				type, ntohs(key->rrset_class), key->flags);
+		}
+	}
+}
+
 void icp_cache_store(struct module_qstate *qstate, struct reply_info *rep, time_t lease)
 {
 	time_t ttl = rep->ttl;
 	if (rep->ttl > lease) {
 		rep->ttl = lease;
 	}
+	forget_replaced(qstate, rep);
 	if (!ub_cache_store(qstate, rep, 0)) {
 		log_err("icpgate: out of memory storing an answer");
 	}
@@ -133,13 +180,13 @@ void icp_cache_store(struct module_qstate *qstate, struct reply_info *rep, time_
 
 void icp_cache_store_rrsets(struct module_qstate *qstate, struct reply_info *rep)
 {
+	forget_replaced(qstate, rep);
 	if (!ub_cache_store(qstate, rep, 1)) {
 		log_err("icpgate: out of memory storing RRsets");
 	}
 }
 
-/*! True when an answer that has not expired is cached for the query. */
-static bool answer_is_cached(struct module_qstate *qstate)
+bool icp_cache_has_answer(struct module_qstate *qstate)
 {
 	struct msgreply_entry *entry = msg_cache_lookup(qstate->env, qstate->qinfo.qname,
 		qstate->qinfo.qname_len, qstate->qinfo.qtype, qstate->qinfo.qclass,
@@ -156,10 +203,6 @@ static bool answer_is_cached(struct module_qstate *qstate)
 
 void icp_cache_store_failure(struct module_qstate *qstate)
 {
-	if (qstate->prefetch_leeway > 0 || !ub_failure_is_cacheable(qstate) ||
-		answer_is_cached(qstate)) {
-		return;
-	}
 	struct reply_info failure = {
 		.flags = BIT_QR | BIT_RA | LDNS_RCODE_SERVFAIL,
 		.qdcount = 1,

@@ -31,13 +31,17 @@ bool icp_is_address_query(const struct query_info *qinfo);
 bool icp_must_validate(const struct module_qstate *qstate);
 
 /*!
- * \brief The message for this query whose lease, but not whose data, has expired.
+ * \brief The cached message for this query whose data is valid, whether its lease is over or not.
+ * \param due  set if a prefetch of it is due
  * \return a copy with remaining TTLs; NULL if there is none, or out of memory
  */
-struct dns_msg *icp_cache_leased(struct module_qstate *qstate);
+struct dns_msg *icp_cache_message(struct module_qstate *qstate, bool *due);
 
-/*! \brief Gives that message another lease. */
+/*! \brief Gives that message a lease from now on. */
 void icp_cache_renew(struct module_qstate *qstate, time_t lease);
+
+/*! \brief After a failed prefetch: lets the next one wait for a while. */
+void icp_cache_delay_prefetch(struct module_qstate *qstate);
 
 /*! \brief Takes the query's message out of the message cache. */
 void icp_cache_drop(struct module_qstate *qstate);
@@ -54,5 +58,8 @@ void icp_cache_store(struct module_qstate *qstate, struct reply_info *rep, time_
 /*! \brief Stores the RRsets of a message, not the message. */
 void icp_cache_store_rrsets(struct module_qstate *qstate, struct reply_info *rep);
 
-/*! \brief Stores a failure as briefly as the iterator does, unless something better is cached. */
+/*! \brief Stores SERVFAIL for the query as briefly as the iterator does. */
 void icp_cache_store_failure(struct module_qstate *qstate);
+
+/*! \brief True when an answer that is served is cached for the query. */
+bool icp_cache_has_answer(struct module_qstate *qstate);

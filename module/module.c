@@ -8,6 +8,8 @@
  * addresses (on_response), and the finished answer is judged before it is stored or sent
  * (operate_done). Failing means SERVFAIL, never an unjudged answer.
  */
+#include <arpa/inet.h>
+
 #include "module/answer.h"
 #include "module/cache.h"
 #include "module/judge.h"
@@ -40,10 +42,69 @@ static bool is_guarded(const struct module_qstate *qstate, int id)
 	       (qstate->query_flags & BIT_RD) != 0;
 }
 
+/*! The resolver's own lookups (addresses of name servers, of zone transfer sources) see the real
+ * data. A query of another class asks in class IN by a sub-query, which is none of these. */
+static bool is_internal(const struct module_qstate *qstate)
+{
+	const struct mesh_state *mesh = qstate->mesh_info;
+	return qstate->is_valrec || qstate->is_priming ||
+	       (mesh->reply_list == NULL && mesh->cb_list != NULL);
+}
+
+static icp_chain_t answer_of(const struct reply_info *rep)
+{
+	return (icp_chain_t){
+		.rrsets = rep->rrsets, .count = rep->an_numrrsets, .security = rep->security};
+}
+
+/*! What came of judging the message that is cached for a query. */
+typedef struct {
+	struct dns_msg *msg; /*!< A copy. */
+	icp_chain_t chain;
+	icp_outcome_t outcome;
+	bool prefetch_due;
+} review_t;
+
+/*! Judges the cached message, and renews its lease or takes it out. False if there is none. */
+static bool review_message(icp_module_t *module, struct module_qstate *qstate, review_t *review)
+{
+	review->prefetch_due = false;
+	review->msg = icp_cache_message(qstate, &review->prefetch_due);
+	if (review->msg == NULL) {
+		return false;
+	}
+	review->chain = answer_of(review->msg->rep);
+	if (!icp_module_judge(module, qstate, &review->chain, &review->outcome)) {
+		return false;
+	}
+	if (review->outcome.kind == ICP_OUTCOME_SERVE) {
+		icp_cache_renew(qstate, review->outcome.lease);
+	} else {
+		icp_cache_drop(qstate);
+	}
+	return true;
+}
+
+/*! True for an answer that the iterator must not store: all to an address query, since a chain of
+ * CNAMEs is stored with its end, and whatever else holds addresses. */
+static bool must_not_be_stored(const struct module_qstate *qstate, const struct reply_info *rep)
+{
+	if (icp_is_address_query(&qstate->qinfo)) {
+		return rep->an_numrrsets > 0;
+	}
+	for (size_t i = 0; i < rep->an_numrrsets; i++) {
+		uint16_t type = ntohs(rep->rrsets[i]->rk.type);
+		if (type == LDNS_RR_TYPE_A || type == LDNS_RR_TYPE_AAAA) {
+			return true;
+		}
+	}
+	return false;
+}
+
 /*!
  * Runs before the iterator stores a response, also one that qname minimisation asked for under
- * another name. Answers with addresses must not be stored; referrals, negative answers and
- * failures are, as always. On a timeout there is no response.
+ * another name. Answers with addresses must not be stored; referrals and negative answers are, as
+ * always. On a timeout there is no response.
  */
 static int on_response(
 	struct module_qstate *qstate, struct dns_msg *response, int id, void *argument)
@@ -52,23 +113,21 @@ static int on_response(
 	if (qstate->no_cache_lookup) {
 		return 1;
 	}
-	if (response != NULL && icp_is_address_query(&response->qinfo) &&
-		response->rep->an_numrrsets > 0) {
+	if (response == NULL && icp_is_address_query(&qstate->qinfo)) {
+		/* The iterator may start again, and find in the cache what it needs. */
+		guard(qstate, id);
+		review_t review;
+		if (qstate->blacklist != NULL) {
+			/* Clients must not have to wait for a prefetch that gets no response. */
+			(void)review_message(icp_module_of(qstate->env, id), qstate, &review);
+		}
+	} else if (response != NULL && must_not_be_stored(qstate, response->rep)) {
 		guard(qstate, id);
 	} else {
 		qstate->no_cache_store = 0;
 		qstate->minfo[id] = NULL;
 	}
 	return 1;
-}
-
-/*! The resolver's own lookups (addresses of name servers, of zone transfer sources) see the real
- * data; they have no client, but another query or a callback that waits for them. */
-static bool is_internal(const struct module_qstate *qstate)
-{
-	const struct mesh_state *mesh = qstate->mesh_info;
-	return qstate->is_valrec || qstate->is_priming ||
-	       (mesh->reply_list == NULL && (mesh->cb_list != NULL || mesh->super_set.count > 0));
 }
 
 static void fail(struct module_qstate *qstate)
@@ -98,48 +157,40 @@ static bool is_bogus(const struct module_qstate *qstate, enum sec_status securit
 	return security == sec_status_bogus && icp_must_validate(qstate);
 }
 
-static icp_chain_t answer_of(const struct reply_info *rep)
+/*! Answers from the message that is cached for the query, if its data is valid. */
+static bool answer_from_message(icp_module_t *module, struct module_qstate *qstate, bool *due)
 {
-	return (icp_chain_t){
-		.rrsets = rep->rrsets, .count = rep->an_numrrsets, .security = rep->security};
-}
-
-/*! Judges a message whose lease is over. True when the query is answered by that. */
-static bool answer_from_message(icp_module_t *module, struct module_qstate *qstate)
-{
-	struct dns_msg *msg = icp_cache_leased(qstate);
-	if (msg == NULL) {
+	review_t review;
+	if (!review_message(module, qstate, &review)) {
 		return false;
 	}
-	icp_chain_t chain = answer_of(msg->rep);
-	icp_outcome_t outcome;
-	if (!icp_module_judge(module, qstate, &chain, &outcome)) {
+	*due = review.prefetch_due && review.outcome.kind == ICP_OUTCOME_SERVE;
+	if (review.chain.security == sec_status_unchecked && icp_must_validate(qstate)) {
 		return false;
 	}
-	if (outcome.kind == ICP_OUTCOME_SERVE) {
-		icp_cache_renew(qstate, outcome.lease);
-	} else {
-		icp_cache_drop(qstate);
-	}
-	if (chain.security == sec_status_unchecked && icp_must_validate(qstate)) {
-		return false;
-	}
-	qstate->return_msg = msg;
+	qstate->return_msg = review.msg;
 	qstate->return_rcode = LDNS_RCODE_NOERROR;
-	if (!is_bogus(qstate, chain.security)) {
-		replace(module, qstate, &chain, &outcome);
+	if (!is_bogus(qstate, review.chain.security)) {
+		replace(module, qstate, &review.chain, &review.outcome);
 	}
 	return true;
 }
 
-/*! Judges a name that has no message by its cached RRsets. True when it is answered by that. */
+/*!
+ * Answers a blocked name, which has no message, from its cached RRsets. A name that they permit
+ * was blocked until now, or its message was lost: the iterator gets its answer whole, once.
+ */
 static bool answer_from_rrsets(icp_module_t *module, struct module_qstate *qstate)
 {
 	icp_chain_t chain;
 	icp_outcome_t outcome;
-	if (!icp_cache_chain(qstate, &chain) ||
-		(chain.security <= sec_status_bogus && icp_must_validate(qstate)) ||
-		!icp_module_judge(module, qstate, &chain, &outcome) ||
+	if (!icp_cache_chain(qstate, &chain)) {
+		return false;
+	}
+	if (chain.security <= sec_status_bogus && icp_must_validate(qstate)) {
+		return false;
+	}
+	if (!icp_module_judge(module, qstate, &chain, &outcome) ||
 		outcome.kind == ICP_OUTCOME_SERVE) {
 		return false;
 	}
@@ -154,12 +205,37 @@ static void operate_new(icp_module_t *module, struct module_qstate *qstate, int 
 		return;
 	}
 	guard(qstate, id);
-	/* A prefetch blacklists the cache, to bring new data. */
-	if (is_internal(qstate) || qstate->blacklist != NULL || qstate->no_cache_lookup) {
+	if (is_internal(qstate) || qstate->no_cache_lookup) {
 		return;
 	}
-	if (answer_from_message(module, qstate) || answer_from_rrsets(module, qstate)) {
+	if (qstate->blacklist != NULL) {
+		/* A prefetch, to bring new data; meanwhile clients are served what is cached. */
+		review_t review;
+		(void)review_message(module, qstate, &review);
+		return;
+	}
+	bool prefetch_due = false;
+	if (answer_from_message(module, qstate, &prefetch_due)) {
+		qstate->need_refetch = prefetch_due;
 		qstate->ext_state[id] = module_finished;
+	} else if (answer_from_rrsets(module, qstate)) {
+		qstate->ext_state[id] = module_finished;
+	}
+}
+
+/*! Stores and answers for a name that is not to be served as it is. */
+static void refuse_answer(icp_module_t *module, struct module_qstate *qstate,
+	const icp_chain_t *chain, const icp_outcome_t *outcome, bool store)
+{
+	icp_cache_drop(qstate);
+	if (store) {
+		icp_cache_store_rrsets(qstate, qstate->return_msg->rep);
+	}
+	if (!is_bogus(qstate, chain->security)) {
+		replace(module, qstate, chain, outcome);
+	} else if (store) {
+		/* Or every query would fetch and validate it again. */
+		icp_cache_store_failure(qstate);
 	}
 }
 
@@ -174,40 +250,48 @@ static void judge_answer(icp_module_t *module, struct module_qstate *qstate, int
 		if (store) {
 			icp_cache_store_rrsets(qstate, rep);
 		}
-		return;
-	}
-	if (!icp_module_judge(module, qstate, &chain, &outcome)) {
+	} else if (!icp_module_judge(module, qstate, &chain, &outcome)) {
 		/* No address in it, so nothing that a verdict could change. */
 		if (store) {
 			icp_cache_store(qstate, rep, rep->ttl);
 		}
-		return;
+	} else if (outcome.kind != ICP_OUTCOME_SERVE) {
+		refuse_answer(module, qstate, &chain, &outcome, store);
+	} else if (store) {
+		icp_cache_store(qstate, rep, outcome.lease);
+	} else if (!qstate->no_cache_lookup) {
+		/* Should the iterator have stored it after all. */
+		icp_cache_renew(qstate, outcome.lease);
 	}
-	if (outcome.kind == ICP_OUTCOME_SERVE) {
-		if (store) {
-			icp_cache_store(qstate, rep, outcome.lease);
-		}
-		return;
-	}
-	icp_cache_drop(qstate);
-	if (store) {
-		icp_cache_store_rrsets(qstate, rep);
-	}
-	if (!is_bogus(qstate, chain.security)) {
-		replace(module, qstate, &chain, &outcome);
+}
+
+/*! The upstream failed. Data that is valid is served all the same, as if its lease had not ended
+ * in between; a failure is cached as the iterator would. */
+static void handle_failure(icp_module_t *module, struct module_qstate *qstate, int id)
+{
+	bool due;
+	if (!is_internal(qstate) && !qstate->no_cache_lookup &&
+		answer_from_message(module, qstate, &due)) {
+		icp_cache_delay_prefetch(qstate);
+	} else if (is_guarded(qstate, id) && ub_failure_is_cacheable(qstate) &&
+		   !icp_cache_has_answer(qstate)) {
+		icp_cache_store_failure(qstate);
 	}
 }
 
 static void operate_done(icp_module_t *module, struct module_qstate *qstate, int id)
 {
+	bool answered = qstate->return_rcode == LDNS_RCODE_NOERROR && qstate->return_msg != NULL;
 	qstate->ext_state[id] = module_finished;
-	if (!icp_is_address_query(&qstate->qinfo)) {
-		return;
-	}
-	if (qstate->return_rcode == LDNS_RCODE_NOERROR && qstate->return_msg != NULL) {
-		judge_answer(module, qstate, id);
-	} else if (qstate->return_rcode == LDNS_RCODE_SERVFAIL && is_guarded(qstate, id)) {
-		icp_cache_store_failure(qstate);
+	if (icp_is_address_query(&qstate->qinfo)) {
+		if (answered) {
+			judge_answer(module, qstate, id);
+		} else if (qstate->return_rcode == LDNS_RCODE_SERVFAIL) {
+			handle_failure(module, qstate, id);
+		}
+	} else if (answered && is_guarded(qstate, id)) {
+		/* A step of qname minimisation was the last response; the rest was cached. */
+		icp_cache_store(qstate, qstate->return_msg->rep, qstate->return_msg->rep->ttl);
 	}
 }
 

@@ -7,6 +7,10 @@
 
 #include "config.h"
 
+#ifndef HAVE_PTHREAD
+#error "Unbound without threads forks for each worker, and LMDB must not be used across a fork"
+#endif
+
 #include "dynlibmod/dynlibmod.h"
 #include "iterator/iterator.h"
 #include "services/cache/dns.h"
@@ -39,17 +43,23 @@ static inline int ub_is_expired(time_t ttl, time_t now)
 	return ttl + UB_LAST_SECOND <= now;
 }
 
-/*! Puts a message and its RRsets into the caches; with rrsets_only, only the RRsets. */
+/*!
+ * Puts a message and its RRsets into the caches; with rrsets_only, only the RRsets.
+ *
+ * A prefetch brings data that must replace what is cached, though that is still valid. Unbound
+ * reckons for how long from the life of the message, which is a lease here: too short. A query that
+ * prefetches has a blacklist of servers.
+ */
 static inline int ub_cache_store(
 	struct module_qstate *qstate, struct reply_info *rep, int rrsets_only)
 {
+	time_t leeway = qstate->blacklist != NULL ? qstate->env->cfg->max_ttl : 0;
 #if ICP_UNBOUND_MINOR >= 23
-	return dns_cache_store(qstate->env, &qstate->qinfo, rep, rrsets_only,
-		qstate->prefetch_leeway, 0, NULL, qstate->query_flags, qstate->qstarttime,
-		qstate->is_valrec);
+	return dns_cache_store(qstate->env, &qstate->qinfo, rep, rrsets_only, leeway, 0, NULL,
+		qstate->query_flags, qstate->qstarttime, qstate->is_valrec);
 #else
-	return dns_cache_store(qstate->env, &qstate->qinfo, rep, rrsets_only,
-		qstate->prefetch_leeway, 0, NULL, qstate->query_flags, qstate->qstarttime);
+	return dns_cache_store(qstate->env, &qstate->qinfo, rep, rrsets_only, leeway, 0, NULL,
+		qstate->query_flags, qstate->qstarttime);
 #endif
 }
 

@@ -274,8 +274,15 @@ class Unbound(Server):
             directory,
             "unbound",
             [self.program, "-d", "-c", self.conf],
-            {"ICPGATE_CONF": str(icpgate_conf)},
+            {"ICPGATE_CONF": str(icpgate_conf), "LD_PRELOAD": os.environ.get("ICP_PRELOAD", "")},
         )
+
+    def stop(self):
+        """A daemon that runs must end well; a sanitizer's finding, also a leak, ends it badly."""
+        was_running = self.is_running()
+        status = super().stop()
+        assert not was_running or status == 0, f"unbound: exit {status}:\n{self.log[-6000:]}"
+        return status
 
     def control(self, *arguments):
         """Runs unbound-control and returns what it prints."""

@@ -115,8 +115,9 @@ static const refused_t values[] = {
 		":5: block.text: \"xx中中中中中中中中中中中中中中中中中中中中...\" "
 		"(a control character); allowed: " TEXT("0 to 200")},
 	{"mixed", MINIMAL "mixed: pass\n", ":4: mixed: \"pass\"; allowed: block, strip"},
-	{"lease: 0", MINIMAL "lease: 0\n", ":4: lease: \"0\"; allowed: " SECONDS},
-	{"lease: 86401", MINIMAL "lease: 86401\n", ":4: lease: \"86401\"; allowed: " SECONDS},
+	{"lease: 1", MINIMAL "lease: 1\n", ":4: lease: \"1\"; allowed: 2 to 86400 seconds"},
+	{"lease: 86401", MINIMAL "lease: 86401\n",
+		":4: lease: \"86401\"; allowed: 2 to 86400 seconds"},
 	{"rectify_overdue", MINIMAL "rectify_overdue: strip\n",
 		":4: rectify_overdue: \"strip\"; allowed: pass, block"},
 	{"licence_addresses", MINIMAL "licence_addresses: block\n",

@@ -156,7 +156,7 @@ static const char full[] = "store: /srv/store\n"
 			   "  ede: none\n"
 			   "  text: \"见 https://beian.example.cn\"\n"
 			   "mixed: strip\n"
-			   "lease: 1\n"
+			   "lease: 2\n"
 			   "rectify_overdue: block\n"
 			   "licence_addresses: enforce\n"
 			   "on_no_index: block\n"
@@ -171,7 +171,7 @@ static void test_full(void **state)
 	icp_config_t config = load_good(full);
 	assert_string_equal(config.store, "/srv/store");
 	assert_int_equal(config.mode, ICP_MODE_MONITOR);
-	assert_int_equal(config.lease, 1);
+	assert_int_equal(config.lease, 2);
 	assert_int_equal(config.policy.scope, ICP_SCOPE_MAINLAND);
 	assert_int_equal(config.policy.mixed, ICP_MIXED_STRIP);
 	assert_int_equal(config.policy.licence_addresses, ICP_LICENCE_ENFORCE);
