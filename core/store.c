@@ -101,7 +101,7 @@ static int open_databases(icp_store_t *store, const char *path, icp_diag_t *diag
 		mdb_txn_abort(txn);
 		return icp_fail(diag, ICP_EDAMAGED, "%s: not a generation of a store", path);
 	}
-	int64_t format;
+	int64_t format = 0;
 	int ret = meta_number(txn, store->meta, "format", &format);
 	if (ret != ICP_EOK) {
 		icp_fail(diag, ret, "%s: no format version in the store", path);
@@ -340,7 +340,7 @@ int icp_reader_find(icp_reader_t *reader, const icp_name_t *name)
 	reader->rows.count = 0;
 
 	for (unsigned labels = 2; labels <= name->labels; labels++) {
-		icp_node_t node;
+		icp_node_t node = {.name = NULL};
 		size_t at = offsets[labels];
 		int ret = icp_reader_find_node(reader, name->wire + at, name->length - at, &node);
 		if (ret <= 0) {

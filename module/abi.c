@@ -41,6 +41,7 @@ static int search_program(struct dl_phdr_info *object, size_t size, void *contex
 		if (segment->p_type != PT_LOAD || (segment->p_flags & (PF_R | PF_W)) != PF_R) {
 			continue;
 		}
+		/* NOLINTNEXTLINE(performance-no-int-to-ptr): the dynamic linker gives numbers */
 		const char *start = (const char *)(object->dlpi_addr + segment->p_vaddr);
 		search->version_found |= holds(start, segment->p_memsz, search->version, true);
 		search->configure_found |= holds(start, segment->p_memsz, search->configure, false);

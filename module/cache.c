@@ -109,6 +109,7 @@ bool icp_cache_chain(struct module_qstate *qstate, icp_chain_t *chain)
 	uint8_t *name = qstate->qinfo.qname;
 	size_t name_length = qstate->qinfo.qname_len;
 	*chain = (icp_chain_t){
+		/* NOLINTNEXTLINE(bugprone-sizeof-expression): an array of pointers */
 		.rrsets = regional_alloc(qstate->region, CHAIN_MAX * sizeof *chain->rrsets),
 		.security = sec_status_secure,
 	};

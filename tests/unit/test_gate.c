@@ -196,7 +196,7 @@ static void a_truncated_generation_is_refused(void **state)
 	publish(*state, ROW("old.example"));
 	publish(*state, ROW("new.example"));
 	generation_path(*state, path);
-	assert_int_equal(truncate(path, 3 * 4096), 0);
+	assert_int_equal(truncate(path, (off_t)3 * 4096), 0);
 	expect_old_stays(*state, "file is truncated");
 }
 
