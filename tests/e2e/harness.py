@@ -212,6 +212,10 @@ class Relay:
             sender, original_id = waiting
             self.front.sendto(original_id + packet[2:], sender)
 
+    def turn_to(self, server):
+        """From now on another server is asked."""
+        self.back.connect((server.address, server.port))
+
     def wait_ready(self):
         """It is ready as soon as it is made."""
 
@@ -297,10 +301,21 @@ class Unbound(Server):
         return done.stdout
 
     def ask(
-        self, name, rdtype="A", edns=True, cd=False, rd=True, do=False, tcp=False, timeout=5
+        self,
+        name,
+        rdtype="A",
+        rdclass="IN",
+        edns=True,
+        cd=False,
+        rd=True,
+        do=False,
+        tcp=False,
+        timeout=5,
     ):
         """One query, one answer; nothing is sent again."""
-        query = dns.message.make_query(name, rdtype, use_edns=0 if edns else -1, want_dnssec=do)
+        query = dns.message.make_query(
+            name, rdtype, rdclass, use_edns=0 if edns else -1, want_dnssec=do
+        )
         if cd:
             query.flags |= dns.flags.CD
         if not rd:

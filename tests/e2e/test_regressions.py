@@ -1,0 +1,232 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What once went wrong: ways past the module, and what it costs to go through it."""
+
+import os
+import subprocess
+import time
+from contextlib import ExitStack
+from pathlib import Path
+
+import dns.message
+import dns.query
+import dns.rcode
+import pytest
+
+from harness import Nsd, Relay, Unbound, holds_for, start, wait_until
+from test_dnssec import APEX, signed_zone
+from world import (
+    ABROAD,
+    LEASE,
+    OURS,
+    SLACK,
+    ZONE_TTL,
+    Site,
+    assert_blocked,
+    assert_passed,
+    ede,
+    row,
+    running_world,
+    zone,
+)
+
+# An answer from the cache; an upstream that is asked answers, or is known to be silent, later.
+AT_ONCE = 0.3
+LONG_TTL = 3600
+
+
+class Clock:
+    """The clock of the resolvers that are started while it is installed."""
+
+    def __init__(self, directory):
+        self.path = directory / "clock"
+        self.move(0)
+        self.shim = directory / "clock_shim.so"
+        source = Path(__file__).with_name("clock_shim.c")
+        compiler = os.environ.get("CC", "gcc").split()
+        command = [*compiler, "-shared", "-fPIC", "-O1", "-o", self.shim, source]
+        subprocess.run(command, check=True)
+
+    def move(self, seconds):
+        """Sets it to so many seconds ahead of the machine's."""
+        self.path.touch()
+        with open(self.path, "r+b") as file:
+            file.write(seconds.to_bytes(8, "little"))
+
+    def install(self, monkeypatch):
+        # A sanitizer's library must be the first.
+        preload = f"{os.environ.get('ICP_PRELOAD', '')} {self.shim}".strip()
+        monkeypatch.setenv("ICP_PRELOAD", preload)
+        monkeypatch.setenv("ICP_CLOCK", str(self.path))
+
+
+@pytest.fixture(scope="module")
+def compiled_clock(tmp_path_factory):
+    return Clock(tmp_path_factory.mktemp("clock"))
+
+
+@pytest.fixture
+def clock(compiled_clock, monkeypatch):
+    compiled_clock.move(0)
+    compiled_clock.install(monkeypatch)
+    return compiled_clock
+
+
+@pytest.fixture
+def start_clocked(clock, tmp_path, commands, module):
+    """Starts a world whose resolver goes by the clock."""
+
+    def start_it(**options):
+        return running_world(tmp_path, commands, module, **options)
+
+    return start_it
+
+
+# Ways past the module
+
+
+@pytest.fixture(scope="module")
+def world(start_world):
+    cn = ["unfiled A " + OURS, "cold A " + OURS, "alias CNAME words.com."]
+    with start_world(cn=cn, com=['words TXT "words"', "words A " + ABROAD]) as world:
+        yield world
+
+
+def test_class_any_never_gives_the_address_of_a_blocked_name(world):
+    assert_blocked(world.ask("unfiled.cn"), "unfiled.cn")
+    for name in ("cold.cn", "unfiled.cn"):
+        for _ in range(3):
+            response = world.ask(name, rdclass="ANY")
+            assert OURS not in response.to_text(), name
+        assert_blocked(world.ask(name), name)
+
+
+def test_class_chaos_is_untouched(world):
+    assert_blocked(world.ask("unfiled.cn"), "unfiled.cn")
+    for rdtype in ("A", "AAAA"):
+        response = world.ask("unfiled.cn", rdtype, rdclass="CH")
+        assert response.rcode() != dns.rcode.NOERROR or not response.answer
+        assert (ede(response) or (0, ""))[0] != 16
+    version = world.ask("version.bind", "TXT", rdclass="CH")
+    assert version.answer and version.answer[0].rdclass == dns.rdataclass.CH
+
+
+def flip_zone(target_ttl, address):
+    return zone("cn", ["www CNAME t", f"t {target_ttl} A {address}"])
+
+
+@pytest.mark.parametrize(
+    ("target_ttl", "lease", "moments"),
+    [
+        # The new address takes the place of one that is still valid,
+        (300, 60, (0,)),
+        # or of one that has expired, while the lease of the alias was renewed shortly before.
+        (15, 10, (11, 17)),
+    ],
+    ids=["valid", "expired"],
+)
+def test_lease_does_not_cover_an_address_that_changed(
+    start_clocked, clock, tmp_path, target_ttl, lease, moments
+):
+    cn = ["www CNAME t", f"t {target_ttl} A {ABROAD}"]
+    with ExitStack() as stack:
+        world = stack.enter_context(start_clocked(cn=cn, changes={"lease": lease}))
+        moved = Nsd(tmp_path, {"cn": zone("cn", ["www CNAME t", f"t {target_ttl} A {OURS}"])})
+        start(stack, moved)
+        assert_passed(world.ask("www.cn"), [ABROAD])
+        *renewals, change = moments
+        for moment in renewals:
+            clock.move(moment)
+            assert_passed(world.ask("www.cn"), [ABROAD])
+        clock.move(change)
+        world.relay.turn_to(moved)
+        assert_blocked(world.ask("t.cn"), "t.cn")
+        assert_blocked(world.ask("www.cn"), "www.cn")
+
+
+def test_bogus_answer_of_a_blocked_name_is_not_fetched_again(tmp_path, commands, module):
+    text, key = signed_zone()
+    site = Site(commands, tmp_path, [row("filed.signed.cn")])
+    site.load()
+    with ExitStack() as stack:
+        relay = start(stack, Relay(start(stack, Nsd(tmp_path, {APEX: text}))))
+        stubs = [(APEX, f"stub-addr: 127.0.0.1@{relay.port}")]
+        anchor = [f'trust-anchor: "{APEX} DNSKEY {key}"', "trust-anchor-signaling: no"]
+        unbound = start(stack, Unbound(tmp_path, stubs, module, site.conf, anchor))
+        for number in range(3):
+            response = unbound.ask("bogus.signed.cn")
+            assert response.rcode() == dns.rcode.SERVFAIL
+            assert not response.answer
+            if number == 0:
+                asked = len(relay.asked)
+                assert ("bogus.signed.cn.", "A") in relay.asked
+        assert len(relay.asked) == asked
+
+
+# Caching and prefetching
+
+
+def test_alias_of_a_cached_target_is_cached(world):
+    assert world.ask("words.com", "TXT").answer
+    assert len(world.ask("alias.cn", "TXT").answer) == 2
+    assert ("alias.cn.", "TXT") in world.relay.asked
+    before = world.asked_upstream()
+    for _ in range(3):
+        assert len(world.ask("alias.cn", "TXT").answer) == 2
+    assert world.asked_upstream() == before
+
+
+PREFETCH = ["prefetch: yes"]
+
+
+def test_prefetch_renews_the_data(start_clocked, clock):
+    with start_clocked(cn=[f"long {LONG_TTL} A {ABROAD}"], server_lines=PREFETCH) as world:
+
+        def ttl():
+            response = world.ask("long.cn")
+            assert_passed(response, [ABROAD])
+            return response.answer[0].ttl
+
+        assert ttl() == LONG_TTL
+        before = world.asked_upstream()
+        clock.move(LONG_TTL * 8 // 10)
+        assert ttl() <= LONG_TTL * 2 // 10
+        assert world.asked_upstream() == before
+        clock.move(LONG_TTL * 95 // 100)
+        assert ttl() <= LONG_TTL * 5 // 100
+        wait_until(lambda: ttl() > LONG_TTL - 10, 2, "the prefetch brings a new TTL")
+        # One query did it, and the new data live as long as they should.
+        assert world.asked_upstream() == before + 1
+        clock.move(LONG_TTL * 15 // 10)
+        assert ttl() > LONG_TTL * 4 // 10
+        assert world.asked_upstream() == before + 1
+
+
+def test_query_after_the_end_of_a_lease_starts_the_prefetch(start_clocked, clock):
+    with start_clocked(cn=["abroad A " + ABROAD], server_lines=PREFETCH) as world:
+        assert_passed(world.ask("abroad.cn"), [ABROAD])
+        before = world.asked_upstream()
+        # Long after the end of the lease, and in the last tenth of the TTL.
+        clock.move(ZONE_TTL * 95 // 100)
+        response = world.ask("abroad.cn")
+        assert_passed(response, [ABROAD])
+        assert response.answer[0].ttl <= ZONE_TTL * 5 // 100
+        wait_until(lambda: world.asked_upstream() > before, 2, "the prefetch")
+
+
+def test_outage_during_a_prefetch_delays_nobody(start_clocked, clock):
+    with start_clocked(cn=["abroad A " + ABROAD], server_lines=PREFETCH) as world:
+        assert_passed(world.ask("abroad.cn"), [ABROAD])
+        before = world.asked_upstream()
+        world.relay.silent = True
+        clock.move(ZONE_TTL - 20)
+        slowest = 0
+
+        def answers_at_once():
+            nonlocal slowest
+            begin = time.monotonic()
+            assert_passed(world.ask("abroad.cn"), [ABROAD])
+            slowest = max(slowest, time.monotonic() - begin)
+            return slowest < AT_ONCE
+
+        holds_for(answers_at_once, 5 * LEASE, "clients are served at once")
+        assert world.asked_upstream() > before + 1

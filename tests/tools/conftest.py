@@ -1,0 +1,20 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Fixtures of the operator's tool."""
+
+import pytest
+
+from operator_tool import ROWS, Place, load, write_feed
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    made = Place(tmp_path_factory.mktemp("icpgate"))
+    # Not in the order of the dump: the order must be the dump's work.
+    write_feed(made.feed, ROWS[::-1])
+    load(made.store, made.feed)
+    return made
+
+
+@pytest.fixture(scope="module")
+def conf(place):
+    return place.config()
