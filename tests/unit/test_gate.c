@@ -297,6 +297,55 @@ static void a_hundred_generations_leave_nothing_open(void **state)
 	close_world(&world);
 }
 
+/*! A process that loads feeds on demand: one that has threads must not fork. */
+typedef struct {
+	pid_t process;
+	int orders[2];
+	int results[2];
+} publisher_t;
+
+static void start_publisher(publisher_t *publisher, site_t *site)
+{
+	assert_int_equal(pipe(publisher->orders), 0);
+	assert_int_equal(pipe(publisher->results), 0);
+	publisher->process = fork();
+	if (publisher->process != 0) {
+		close(publisher->orders[0]);
+		return;
+	}
+	close(publisher->orders[1]);
+	char name;
+	while (read(publisher->orders[0], &name, 1) == 1) {
+		char text[1024];
+		snprintf(
+			text, sizeof text, HEADER "%c.example,qcloud,filed," NUMBER ",,,,\n", name);
+		char result = load_text(site, text) == ICP_EOK ? 'y' : 'n';
+		if (write(publisher->results[1], &result, 1) != 1) {
+			break;
+		}
+	}
+	_exit(0);
+}
+
+/*! Makes a generation current that permits "NAME.example" alone. */
+static void order(publisher_t *publisher, char name)
+{
+	char result = 'n';
+	assert_int_equal(write(publisher->orders[1], &name, 1), 1);
+	assert_int_equal(read(publisher->results[0], &result, 1), 1);
+	assert_int_equal(result, 'y');
+}
+
+static void stop_publisher(publisher_t *publisher)
+{
+	int status;
+	close(publisher->orders[1]);
+	close(publisher->results[0]);
+	close(publisher->results[1]);
+	assert_int_equal(waitpid(publisher->process, &status, 0), publisher->process);
+	assert_int_equal(status, 0);
+}
+
 /*! What the threads share. Generation N permits a.example when N is odd. */
 typedef struct {
 	icp_gate_t *gate;
@@ -342,7 +391,9 @@ static void settle(race_t *race, unsigned seat, int number)
 static void threads_follow_every_generation(void **state)
 {
 	world_t world = open_world(*state);
-	publish(*state, ROW("a.example"));
+	publisher_t publisher;
+	start_publisher(&publisher, *state);
+	order(&publisher, 'a');
 	create_gate(&world, THREADS + 1);
 	race_t race = {.gate = world.gate, .started = 1, .now = 1, .settled = 1};
 	pthread_t threads[THREADS];
@@ -351,7 +402,7 @@ static void threads_follow_every_generation(void **state)
 	}
 	for (int number = 2; number <= GENERATIONS; number++) {
 		atomic_store(&race.started, number);
-		publish(*state, number % 2 == 1 ? ROW("a.example") : ROW("b.example"));
+		order(&publisher, number % 2 == 1 ? 'a' : 'b');
 		settle(&race, THREADS, number);
 	}
 	for (size_t i = 0; i < THREADS; i++) {
@@ -359,6 +410,7 @@ static void threads_follow_every_generation(void **state)
 	}
 	assert_int_equal(race.wrong, 0);
 	assert_true(race.exact > 0);
+	stop_publisher(&publisher);
 	close_world(&world);
 }
 
