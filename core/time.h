@@ -8,10 +8,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define ICP_TIME_NONE INT64_MIN                    /*!< No time is given. */
-#define ICP_TIME_TEXT_MAX 26                       /*!< "2026-11-23T12:00:00+08:00" with its NUL. */
-#define ICP_TRANSFER_SECONDS (INT64_C(45) * 86400) /*!< Default life of a transfer pre-approval.   \
-						    */
+#define ICP_TIME_NONE INT64_MIN /*!< No time is given. */
+#define ICP_TIME_TEXT_MAX 26    /*!< "2026-11-23T12:00:00+08:00" with its NUL. */
+#define ICP_TRANSFER_SECONDS                                                                       \
+	(INT64_C(45) * 86400) /*!< Default life of a transfer pre-approval.                        \
+			       */
 
 /*! What a date without a time means; feeds and commands read dates at UTC+8. */
 enum icp_date {

@@ -134,17 +134,18 @@ bool icp_cache_chain(struct module_qstate *qstate, icp_chain_t *chain)
 static bool replaces(struct module_qstate *qstate, const struct ub_packed_rrset_key *rrset)
 {
 	struct packed_rrset_data *new = rrset->entry.data;
-	struct ub_packed_rrset_key *cached = rrset_cache_lookup(qstate->env->rrset_cache,
-		rrset->rk.dname, rrset->rk.dname_len, ntohs(rrset->rk.type),
-		ntohs(rrset->rk.rrset_class), rrset->rk.flags, *qstate->env->now, 0);
+	/* At time 0: one that has expired is updated in place too, and its messages live again. */
+	struct ub_packed_rrset_key *cached =
+		rrset_cache_lookup(qstate->env->rrset_cache, rrset->rk.dname, rrset->rk.dname_len,
+			ntohs(rrset->rk.type), ntohs(rrset->rk.rrset_class), rrset->rk.flags, 0, 0);
 	if (cached == NULL) {
 		return false;
 	}
 	struct packed_rrset_data *old = cached->entry.data;
-	bool replaced =
-		new->trust >= old->trust &&
-		(old->security != sec_status_secure || new->security == sec_status_secure) &&
-		!rrsetdata_equal(new, old);
+	bool stays = !ub_is_expired(old->ttl, *qstate->env->now) &&
+		     (new->trust < old->trust || (old->security == sec_status_secure &&
+							 new->security != sec_status_secure));
+	bool replaced = !stays && !rrsetdata_equal(new, old);
 	lock_rw_unlock(&cached->entry.lock);
 	return replaced;
 }

@@ -16,9 +16,7 @@ from harness import Nsd, Relay, Unbound, holds_for, start, wait_until
 from test_dnssec import APEX, signed_zone
 from world import (
     ABROAD,
-    LEASE,
     OURS,
-    SLACK,
     ZONE_TTL,
     Site,
     assert_blocked,
@@ -39,18 +37,24 @@ class Clock:
 
     def __init__(self, directory):
         self.path = directory / "clock"
-        self.move(0)
+        self.write(0)
         self.shim = directory / "clock_shim.so"
         source = Path(__file__).with_name("clock_shim.c")
         compiler = os.environ.get("CC", "gcc").split()
         command = [*compiler, "-shared", "-fPIC", "-O1", "-o", self.shim, source]
         subprocess.run(command, check=True)
 
-    def move(self, seconds):
-        """Sets it to so many seconds ahead of the machine's."""
+    def write(self, seconds):
         self.path.touch()
         with open(self.path, "r+b") as file:
             file.write(seconds.to_bytes(8, "little"))
+
+    def move(self, unbound, seconds):
+        """Sets it to so many seconds ahead of the machine's."""
+        self.write(seconds)
+        # The resolver reads its clock before it handles an event, but then perhaps many queries.
+        # This is an event of another kind: no query after it belongs to one before it.
+        unbound.control("status")
 
     def install(self, monkeypatch):
         # A sanitizer's library must be the first.
@@ -66,7 +70,7 @@ def compiled_clock(tmp_path_factory):
 
 @pytest.fixture
 def clock(compiled_clock, monkeypatch):
-    compiled_clock.move(0)
+    compiled_clock.write(0)
     compiled_clock.install(monkeypatch)
     return compiled_clock
 
@@ -110,10 +114,6 @@ def test_class_chaos_is_untouched(world):
     assert version.answer and version.answer[0].rdclass == dns.rdataclass.CH
 
 
-def flip_zone(target_ttl, address):
-    return zone("cn", ["www CNAME t", f"t {target_ttl} A {address}"])
-
-
 @pytest.mark.parametrize(
     ("target_ttl", "lease", "moments"),
     [
@@ -135,9 +135,9 @@ def test_lease_does_not_cover_an_address_that_changed(
         assert_passed(world.ask("www.cn"), [ABROAD])
         *renewals, change = moments
         for moment in renewals:
-            clock.move(moment)
+            clock.move(world.unbound, moment)
             assert_passed(world.ask("www.cn"), [ABROAD])
-        clock.move(change)
+        clock.move(world.unbound, change)
         world.relay.turn_to(moved)
         assert_blocked(world.ask("t.cn"), "t.cn")
         assert_blocked(world.ask("www.cn"), "www.cn")
@@ -168,7 +168,7 @@ def test_bogus_answer_of_a_blocked_name_is_not_fetched_again(tmp_path, commands,
 def test_alias_of_a_cached_target_is_cached(world):
     assert world.ask("words.com", "TXT").answer
     assert len(world.ask("alias.cn", "TXT").answer) == 2
-    assert ("alias.cn.", "TXT") in world.relay.asked
+    assert "alias.cn." in (name for name, _ in world.relay.asked)
     before = world.asked_upstream()
     for _ in range(3):
         assert len(world.ask("alias.cn", "TXT").answer) == 2
@@ -188,15 +188,15 @@ def test_prefetch_renews_the_data(start_clocked, clock):
 
         assert ttl() == LONG_TTL
         before = world.asked_upstream()
-        clock.move(LONG_TTL * 8 // 10)
+        clock.move(world.unbound, LONG_TTL * 8 // 10)
         assert ttl() <= LONG_TTL * 2 // 10
         assert world.asked_upstream() == before
-        clock.move(LONG_TTL * 95 // 100)
+        clock.move(world.unbound, LONG_TTL * 95 // 100)
         assert ttl() <= LONG_TTL * 5 // 100
         wait_until(lambda: ttl() > LONG_TTL - 10, 2, "the prefetch brings a new TTL")
         # One query did it, and the new data live as long as they should.
         assert world.asked_upstream() == before + 1
-        clock.move(LONG_TTL * 15 // 10)
+        clock.move(world.unbound, LONG_TTL * 15 // 10)
         assert ttl() > LONG_TTL * 4 // 10
         assert world.asked_upstream() == before + 1
 
@@ -206,7 +206,7 @@ def test_query_after_the_end_of_a_lease_starts_the_prefetch(start_clocked, clock
         assert_passed(world.ask("abroad.cn"), [ABROAD])
         before = world.asked_upstream()
         # Long after the end of the lease, and in the last tenth of the TTL.
-        clock.move(ZONE_TTL * 95 // 100)
+        clock.move(world.unbound, ZONE_TTL * 95 // 100)
         response = world.ask("abroad.cn")
         assert_passed(response, [ABROAD])
         assert response.answer[0].ttl <= ZONE_TTL * 5 // 100
@@ -214,11 +214,17 @@ def test_query_after_the_end_of_a_lease_starts_the_prefetch(start_clocked, clock
 
 
 def test_outage_during_a_prefetch_delays_nobody(start_clocked, clock):
-    with start_clocked(cn=["abroad A " + ABROAD], server_lines=PREFETCH) as world:
+    """The prefetch begins when the lease is nearly over, and goes on longer than it lasts."""
+    lease = 15
+    with start_clocked(
+        cn=["abroad A " + ABROAD], changes={"lease": lease}, server_lines=PREFETCH
+    ) as world:
+        assert_passed(world.ask("abroad.cn"), [ABROAD])
+        clock.move(world.unbound, ZONE_TTL - 42)
         assert_passed(world.ask("abroad.cn"), [ABROAD])
         before = world.asked_upstream()
         world.relay.silent = True
-        clock.move(ZONE_TTL - 20)
+        clock.move(world.unbound, ZONE_TTL - 29)
         slowest = 0
 
         def answers_at_once():
@@ -228,5 +234,5 @@ def test_outage_during_a_prefetch_delays_nobody(start_clocked, clock):
             slowest = max(slowest, time.monotonic() - begin)
             return slowest < AT_ONCE
 
-        holds_for(answers_at_once, 5 * LEASE, "clients are served at once")
+        holds_for(answers_at_once, 6, "clients are served at once")
         assert world.asked_upstream() > before + 1
