@@ -1,7 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-3-Clause
-# Installs what is needed, builds, and runs all tests. Ends with a line "N passed, N failed" (and
-# ", N skipped", where some were) that counts each test and each of the other steps as one; exits
+# Installs what is needed, builds, and runs all tests. Ends with a line "N passed, N failed" that counts each test and each of the other steps as one; exits
 # with 1 when any failed. Logs stay in .deps/log/.
 # shellcheck disable=SC2317 # many functions are the commands of steps
 set -euo pipefail
@@ -29,10 +28,9 @@ export ICP_SHARED_DATA
 passed=0 failed=0 skipped=0
 
 finish() {
-	local line="$passed passed, $failed failed"
-	[ "$skipped" -eq 0 ] || line+=", $skipped skipped"
 	echo
-	echo "$line"
+	[ "$skipped" -eq 0 ] || echo "$skipped skipped"
+	echo "$passed passed, $failed failed"
 	[ "$failed" -eq 0 ] || exit 1
 	exit 0
 }

@@ -161,7 +161,7 @@ static int print_results(const result_t *results, size_t count, const icp_store_
 	if (json) {
 		json_t *value =
 			json_pack("{s:I, s:I, s:I}", "generation", (json_int_t)info->generation,
-				"rows", (json_int_t)info->rows, "names", (json_int_t)names);
+				"rows", (json_int_t)info->rows, "nodes", (json_int_t)names);
 		for (size_t i = 0; i < count; i++) {
 			json_object_set_new(value, results[i].key,
 				json_pack("{s:I, s:f, s:I}", "decisions",

@@ -15,7 +15,7 @@ static int print_text(const icp_store_info_t *info, uint64_t size)
 	icp_count_format(info->rows, rows);
 	icp_count_format(info->nodes, nodes);
 	icp_count_format(size, octets);
-	printf("generation %" PRIu64 ": %s rows, %s names, %s octets, sequence %" PRIu64 ": ok\n",
+	printf("generation %" PRIu64 ": %s rows, %s nodes, %s octets, sequence %" PRIu64 ": ok\n",
 		info->generation, rows, nodes, octets, info->sequence);
 	return ICP_EXIT_DONE;
 }
@@ -24,7 +24,7 @@ static int print_json(const icp_store_info_t *info, uint64_t size)
 {
 	return icp_json_print(json_pack("{s:b, s:I, s:I, s:I, s:I, s:I, s:o, s:o}", "ok", true,
 		"generation", (json_int_t)info->generation, "sequence", (json_int_t)info->sequence,
-		"rows", (json_int_t)info->rows, "names", (json_int_t)info->nodes, "octets",
+		"rows", (json_int_t)info->rows, "nodes", (json_int_t)info->nodes, "octets",
 		(json_int_t)size, "as_of", icp_json_time(info->as_of), "created_at",
 		icp_json_time(info->created_at)));
 }

@@ -80,21 +80,21 @@ static int read_header(icp_feed_t *feed, const char *path, icp_diag_t *diag)
 int icp_feed_open(icp_feed_t **feed, icp_stream_t *stream, icp_bad_t *bad, icp_diag_t *diag)
 {
 	const char *path = icp_stream_path(stream);
-	icp_feed_t *new = calloc(1, sizeof *new);
-	if (new == NULL) {
+	icp_feed_t *opened = calloc(1, sizeof *opened);
+	if (opened == NULL) {
 		return icp_fail(diag, ICP_ENOMEM, "%s: out of memory", path);
 	}
-	new->bad = bad;
-	new->records = icp_records_create(stream);
-	new->rules = icp_rules_create();
-	int ret = new->records != NULL &&new->rules != NULL
-			  ? read_header(new, path, diag)
+	opened->bad = bad;
+	opened->records = icp_records_create(stream);
+	opened->rules = icp_rules_create();
+	int ret = opened->records != NULL && opened->rules != NULL
+			  ? read_header(opened, path, diag)
 			  : icp_fail(diag, ICP_ENOMEM, "%s: out of memory", path);
 	if (ret != ICP_EOK) {
-		icp_feed_close(new);
+		icp_feed_close(opened);
 		return ret;
 	}
-	*feed = new;
+	*feed = opened;
 	return ICP_EOK;
 }
 

@@ -2,6 +2,7 @@
 /*! icpgate-load: the loader. Reads the options and calls the command. */
 #include <errno.h>
 #include <getopt.h>
+#include <inttypes.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -120,11 +121,18 @@ static int run_full(const options_t *options, char **arguments)
 	};
 	int code = icp_full_load(&job, &result, &bad, &diag);
 	icp_bad_print(&bad, job.feed, stderr);
-	if (code == ICP_EOK) {
-		code = icp_report_full(
-			&result, icp_progress_seconds(&progress), options->json, stdout);
+	if (code != ICP_EOK) {
+		return failed(code, &diag);
 	}
-	return code == ICP_EOK ? EXIT_DONE : failed(code, &diag);
+	/* It is done, whether the report can be written or not. */
+	if (icp_report_full(&result, icp_progress_seconds(&progress), options->json, stdout) !=
+			ICP_EOK ||
+		finish(EXIT_DONE) != EXIT_DONE) {
+		fprintf(stderr, "generation %" PRIu64 " is current all the same\n",
+			result.info.generation);
+		clearerr(stdout);
+	}
+	return EXIT_DONE;
 }
 
 static int run_status(const options_t *options, char **arguments)

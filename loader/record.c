@@ -6,8 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define QUOTED_MAX ICP_LINE_MAX /*!< Octets of a record with quotes, over all its lines. */
-
 struct icp_records {
 	icp_stream_t *stream;
 	struct csv_parser csv;
@@ -15,7 +13,7 @@ struct icp_records {
 	bool complete; /*!< libcsv saw the end of the record. */
 	size_t text_length;
 	icp_record_t *record; /*!< The one being read by libcsv. */
-	char text[QUOTED_MAX];
+	char text[ICP_LINE_MAX + 1];
 };
 
 /*! Blanks belong to the field. */
@@ -125,44 +123,22 @@ static int refuse(icp_records_t *records, const char *fault, const char *line, s
 	return csv_begin(records) ? 1 : ICP_ENOMEM;
 }
 
-/*! As refuse; shows the first field if that was complete, as the lines are gone. */
-static int refuse_endless(icp_records_t *records)
-{
-	const icp_field_t *first = &records->record->fields[0];
-	bool complete = records->record->count > 0;
-	return refuse(records, "quoted field does not end", complete ? first->text : "",
-		complete ? first->length : 0);
-}
-
-/*! Reads a record that has quotes, with as many lines as it takes. */
+/*!
+ * Reads a record that has quotes. It must end on its line: no value may hold a line end, and a
+ * quote that was never closed must not swallow the rows that follow.
+ */
 static int read_quoted(icp_records_t *records, const char *line, size_t length, icp_diag_t *diag)
 {
-	size_t octets = 0;
 	records->text_length = 0;
 	records->complete = false;
-	for (;;) {
-		length = without_return(line, length);
-		octets += length + 1;
-		if (octets > QUOTED_MAX) {
-			return refuse_endless(records);
-		}
-		if (!parse(records, line, length) || !parse(records, "\n", 1)) {
-			return csv_error(&records->csv) == CSV_EPARSE
-				       ? refuse(records, "quotes are not as CSV has them", line,
-						 length)
-				       : icp_fail(diag, ICP_ENOMEM, "out of memory");
-		}
-		if (records->complete) {
-			return 1;
-		}
-		int ret = icp_stream_line(records->stream, &line, &length, diag);
-		if (ret == 0) {
-			return refuse_endless(records);
-		}
-		if (ret < 0) {
-			return ret;
-		}
+	if (!parse(records, line, length) || !parse(records, "\n", 1)) {
+		return csv_error(&records->csv) == CSV_EPARSE
+			       ? refuse(records, "quotes are not as CSV has them", line, length)
+			       : icp_fail(diag, ICP_ENOMEM, "out of memory");
 	}
+	return records->complete
+		       ? 1
+		       : refuse(records, "quoted field does not end on its line", line, length);
 }
 
 int icp_records_next(icp_records_t *records, icp_record_t *record, icp_diag_t *diag)
@@ -184,7 +160,7 @@ int icp_records_next(icp_records_t *records, icp_record_t *record, icp_diag_t *d
 	record->count = 0;
 	record->fault = NULL;
 	if (memchr(line, '"', length) != NULL) {
-		return read_quoted(records, line, length, diag);
+		return read_quoted(records, line, without_return(line, length), diag);
 	}
 	split(record, line, without_return(line, length));
 	return 1;

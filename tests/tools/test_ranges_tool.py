@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """icpgate ranges."""
 
+import re
 import json
 import os
 import subprocess
@@ -25,6 +26,21 @@ def test_ranges(place, tmp_path):
         assert database.get(OURS) == {"country": {"iso_code": "CN"}, "provider": "qcloud"}
         assert database.get(NOBODYS) == {"country": {"iso_code": "CN"}}
         assert database.get("9.9.9.9") is None
+
+
+def test_mmdblookup_reads_the_ranges(place, tmp_path):
+    target = tmp_path / "out.mmdb"
+    assert ranges(place.directory / "ranges.csv", target).returncode == 0
+
+    def look_up(address):
+        command = ["mmdblookup", "--file", target, "--ip", address]
+        return subprocess.run(command, capture_output=True, encoding="utf-8", check=False)
+
+    found = look_up(OURS)
+    assert found.returncode == 0, found.stderr
+    words = [word for word in re.findall(r'"([^"]*)"', found.stdout)]
+    assert words == ["country", "iso_code", "CN", "provider", "qcloud"]
+    assert "Could not find an entry" in look_up("9.9.9.9").stderr
 
 
 def test_ranges_in_json(place, tmp_path):

@@ -136,7 +136,7 @@ def test_no_store_exits_4(place, tmp_path, command):
 def test_verify(place):
     done = icpgate("--store", place.store, "verify")
     assert (done.returncode, done.stderr) == (0, "")
-    assert re.fullmatch(rf"generation \d+: {len(ROWS)} rows, \d+ names, [\d,]+ octets, "
+    assert re.fullmatch(rf"generation \d+: {len(ROWS)} rows, \d+ nodes, [\d,]+ octets, "
                         r"sequence \d+: ok\n", done.stdout)
 
 
@@ -144,11 +144,11 @@ def test_verify_in_json(place):
     done = icpgate("--store", place.store, "verify", "--json")
     assert (done.returncode, done.stderr) == (0, "")
     answer = json.loads(done.stdout)
-    assert list(answer) == ["ok", "generation", "sequence", "rows", "names", "octets", "as_of",
+    assert list(answer) == ["ok", "generation", "sequence", "rows", "nodes", "octets", "as_of",
                             "created_at"]
     assert answer["ok"] is True and answer["rows"] == len(ROWS)
     # The domains, and example.cn and www.both.cn above some of them.
-    assert answer["names"] == len(DOMAINS) + 2
+    assert answer["nodes"] == len(DOMAINS) + 2
     assert answer["octets"] == (place.store / "current").resolve().stat().st_size
     assert answer["as_of"] is None
     assert re.fullmatch(r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\+08:00", answer["created_at"])
@@ -226,8 +226,8 @@ def test_bench_in_json(place):
     done = icpgate("-c", path, "bench", "--json")
     assert (done.returncode, done.stderr) == (0, "")
     answer = json.loads(done.stdout)
-    assert list(answer) == ["generation", "rows", "names", "filed", "unfiled", "with_ranges"]
-    assert (answer["rows"], answer["names"]) == (len(ROWS), len(DOMAINS))
+    assert list(answer) == ["generation", "rows", "nodes", "filed", "unfiled", "with_ranges"]
+    assert (answer["rows"], answer["nodes"]) == (len(ROWS), len(DOMAINS))
     for key in ["filed", "unfiled", "with_ranges"]:
         result = answer[key]
         assert result["decisions"] > 0
