@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*!
- * CSV records (RFC 4180) of a stream, each with the line on which it begins. One thread.
+ * CSV records (RFC 4180) of a stream, one a line: a field in quotes must end on it. One thread.
  *
  * A line without a quote, which nearly every line is, is cut at its commas; the others go through
- * libcsv, line by line, so that the numbers are exact where a quoted field spans lines.
+ * libcsv.
  */
 #pragma once
 
