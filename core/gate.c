@@ -17,6 +17,7 @@ typedef struct {
 	_Alignas(CACHE_LINE) unsigned version; /*!< Of the gate, when last in step with it. */
 	icp_ranges_t *ranges;                  /*!< Counted. */
 	icp_reader_t reader;                   /*!< Its store NULL: no index. */
+	uint64_t generation;                   /*!< Of the reader's store. */
 	icp_place_t *places;
 	icp_ruling_t *rulings;
 	size_t capacity;
@@ -148,6 +149,16 @@ static void look(icp_gate_t *gate, int64_t now)
 	pthread_mutex_unlock(&gate->lock);
 }
 
+static uint64_t generation_of(icp_reader_t *reader)
+{
+	icp_store_info_t info = {.generation = 0};
+	if (icp_reader_begin(reader) == ICP_EOK) {
+		(void)icp_reader_info(reader, &info);
+		icp_reader_end(reader);
+	}
+	return info.generation;
+}
+
 /*! Brings a seat in step with the gate. Not while the seat holds a snapshot. */
 static void seat_follow(icp_gate_t *gate, seat_t *seat)
 {
@@ -163,6 +174,7 @@ static void seat_follow(icp_gate_t *gate, seat_t *seat)
 		if (icp_reader_init(&reader, gate->store, &trouble) == ICP_EOK) {
 			icp_reader_deinit(&seat->reader);
 			seat->reader = reader;
+			seat->generation = generation_of(&seat->reader);
 			gate->reader_trouble.text[0] = '\0';
 		} else {
 			/* Try again at the next judgement. */
@@ -295,6 +307,7 @@ static void seat_judge(icp_gate_t *gate, seat_t *seat, const icp_name_t *name, s
 	if (any_gated(policy, seat->places, count) && seat_find(gate, seat, name)) {
 		decision->rows = seat->reader.rows.items;
 		decision->row_count = seat->reader.rows.count;
+		decision->generation = seat->generation;
 	}
 	decision->judgement = icp_verdict_judge(policy, name, seat->places, count, decision->rows,
 		decision->row_count, now, seat->rulings);

@@ -30,6 +30,7 @@ typedef struct {
 	const icp_ruling_t *rulings; /*!< Likewise. */
 	const icp_row_t *rows;       /*!< NULL when the store can't be read, or was not asked. */
 	size_t row_count;
+	uint64_t generation; /*!< That the rows are from; 0 without rows. */
 } icp_decision_t;
 
 /*!

@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "loader/rules.h"
 
-#include <libpsl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "core/error.h"
+#include "core/suffix.h"
 #include "core/time.h"
 #include "loader/text.h"
 
 struct icp_rules {
-	psl_ctx_t *suffixes;
+	icp_suffix_t *suffixes;
 	icp_prefix_t licensed[ICP_LICENSED_MAX];
 };
 
@@ -37,11 +37,7 @@ icp_rules_t *icp_rules_create(void)
 	if (rules == NULL) {
 		return NULL;
 	}
-	rules->suffixes = psl_latest(NULL);
-	if (rules->suffixes == NULL) {
-		/* The list inside the library; psl_free leaves it alone. */
-		rules->suffixes = (psl_ctx_t *)psl_builtin();
-	}
+	rules->suffixes = icp_suffix_create();
 	if (rules->suffixes == NULL) {
 		free(rules);
 		return NULL;
@@ -52,7 +48,7 @@ icp_rules_t *icp_rules_create(void)
 void icp_rules_destroy(icp_rules_t *rules)
 {
 	if (rules != NULL) {
-		psl_free(rules->suffixes);
+		icp_suffix_destroy(rules->suffixes);
 		free(rules);
 	}
 }
@@ -75,17 +71,17 @@ static int refuse_column(icp_fault_t *fault, enum icp_column column, const char 
 	return ICP_EINVAL;
 }
 
-/*! Text of a name that consists of letters, digits and hyphens. */
-static void host_text(const icp_name_t *name, char text[ICP_NAME_MAX])
+/*! An address may be written in ways that only name parsing understands: "1.2.3.4." */
+static bool is_address(const icp_name_t *name)
 {
-	size_t dot = name->wire[0];
-	memcpy(text, name->wire + 1, name->length - 1u);
-	while (dot + 1 < name->length) {
-		size_t next = dot + 1 + name->wire[dot + 1];
-		text[dot] = '.';
-		dot = next;
+	char text[ICP_NAME_TEXT_MAX];
+	icp_address_t address;
+	uint8_t last = name->wire[name->length - 1];
+	if (last < '0' || last > '9') {
+		return false;
 	}
-	text[dot] = '\0';
+	icp_name_format(name, text);
+	return icp_address_parse(&address, text, strlen(text)) == ICP_EOK;
 }
 
 static int parse_domain(icp_name_t *name, icp_field_t field, icp_fault_t *fault)
@@ -113,8 +109,6 @@ static int parse_domain(icp_name_t *name, icp_field_t field, icp_fault_t *fault)
 
 static int check_domain(icp_rules_t *rules, icp_name_t *name, icp_field_t field, icp_fault_t *fault)
 {
-	char text[ICP_NAME_MAX];
-	icp_address_t address;
 	int ret = parse_domain(name, field, fault);
 	if (ret != ICP_EOK) {
 		return ret;
@@ -125,14 +119,10 @@ static int check_domain(icp_rules_t *rules, icp_name_t *name, icp_field_t field,
 	if (name->labels == 1) {
 		return refuse(fault, "domain is a single label", field);
 	}
-	host_text(name, text);
-	/* An address may be written in ways that only name parsing understands: "1.2.3.4." */
-	char last = text[name->length - 2];
-	if (last >= '0' && last <= '9' &&
-		icp_address_parse(&address, text, name->length - 1u) == ICP_EOK) {
+	if (is_address(name)) {
 		return refuse(fault, "domain is an address", field);
 	}
-	if (psl_is_public_suffix2(rules->suffixes, text, PSL_TYPE_ICANN)) {
+	if (icp_suffix_is_public(rules->suffixes, name)) {
 		return refuse(fault, "domain is a public suffix", field);
 	}
 	return ICP_EOK;

@@ -2,6 +2,7 @@
 #include "module/answer.h"
 
 #include <arpa/inet.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -110,68 +111,169 @@ static int add_ede(struct module_qstate *qstate, const icp_config_t *config, enu
 		       : ICP_ENOMEM;
 }
 
-int icp_answer_block(struct module_qstate *qstate, const icp_config_t *config,
-	enum icp_reason reason, const icp_name_t *domain)
+/*! The block page's address record of a type; NULL with ICP_EOK if it has no such address. */
+static int block_address(struct module_qstate *qstate, const icp_config_t *config, uint16_t type,
+	struct ub_packed_rrset_key **rrset)
 {
-	bool ipv4 = qstate->qinfo.qtype == LDNS_RR_TYPE_A;
+	bool ipv4 = type == LDNS_RR_TYPE_A;
 	const icp_address_t *address = ipv4 ? &config->block.ipv4 : &config->block.ipv6;
-	bool data = address->family != 0;
-	time_t ttl = config->block.ttl;
+	*rrset = NULL;
+	bool wanted = qstate->qinfo.qtype == type || qstate->qinfo.qtype == LDNS_RR_TYPE_ANY;
+	if (!wanted || address->family == 0) {
+		return ICP_EOK;
+	}
+	*rrset = rrset_single(qstate, type, config->block.ttl, address->bytes, ipv4 ? 4 : 16);
+	return *rrset != NULL ? ICP_EOK : ICP_ENOMEM;
+}
 
-	struct reply_info *rep =
-		ub_reply_create(qstate->region, REPLY_FLAGS, ttl, data, !data, sec_status_insecure);
+/*! Makes a reply of an answer section the result; of an empty one, NODATA. */
+static int finish_answer(struct module_qstate *qstate, const icp_config_t *config,
+	struct ub_packed_rrset_key **rrsets, size_t count, time_t ttl)
+{
+	bool data = count > 0;
+	struct reply_info *rep = ub_reply_create(
+		qstate->region, REPLY_FLAGS, ttl, count, !data, sec_status_insecure);
 	if (rep == NULL) {
 		return ICP_ENOMEM;
 	}
-	rep->rrsets[0] =
-		data ? rrset_single(qstate, qstate->qinfo.qtype, ttl, address->bytes, ipv4 ? 4 : 16)
-		     : soa(qstate, config->block.ttl);
-	if (rep->rrsets[0] == NULL || add_ede(qstate, config, reason, domain) != ICP_EOK) {
-		return ICP_ENOMEM;
+	for (size_t i = 0; i < count; i++) {
+		rep->rrsets[i] = rrsets[i];
+	}
+	if (!data) {
+		rep->rrsets[0] = soa(qstate, config->block.ttl);
+		if (rep->rrsets[0] == NULL) {
+			return ICP_ENOMEM;
+		}
 	}
 	return finish(qstate, rep);
 }
 
-/*! A copy without signatures; with rulings, only of the records that pass. */
-static struct ub_packed_rrset_key *rrset_stripped(struct regional *region,
-	const struct ub_packed_rrset_key *from, const icp_ruling_t *rulings)
+int icp_answer_block(struct module_qstate *qstate, const icp_config_t *config,
+	enum icp_reason reason, const icp_name_t *domain)
 {
-	const struct packed_rrset_data *source = from->entry.data;
+	static const uint16_t types[] = {LDNS_RR_TYPE_A, LDNS_RR_TYPE_AAAA};
+	struct ub_packed_rrset_key *rrsets[2];
+	size_t count = 0;
+	for (size_t i = 0; i < 2; i++) {
+		int ret = block_address(qstate, config, types[i], &rrsets[count]);
+		if (ret != ICP_EOK) {
+			return ret;
+		}
+		count += rrsets[count] != NULL;
+	}
+	if (add_ede(qstate, config, reason, domain) != ICP_EOK) {
+		return ICP_ENOMEM;
+	}
+	return finish_answer(qstate, config, rrsets, count, config->block.ttl);
+}
+
+/*! Copies a record without its blocked addresses to the end of an RRset, if anything is left. */
+static int strip_record(struct regional *region, const struct ub_packed_rrset_key *from,
+	size_t record, const icp_ruling_t *rulings, struct packed_rrset_data *to)
+{
+	const struct packed_rrset_data *source = icp_rrset_data(from);
+	size_t addresses = icp_read_record(from, record);
+	size_t length = source->rr_len[record];
+	uint8_t *copy = regional_alloc(region, length);
+	bool *keep = regional_alloc(region, addresses + 1);
+	if (copy == NULL || keep == NULL) {
+		return ICP_ENOMEM;
+	}
+	for (size_t i = 0; i < addresses; i++) {
+		keep[i] = rulings[i].verdict == ICP_PASS;
+	}
+	size_t left = icp_rdata_strip(
+		icp_rrset_type(from), source->rr_data[record] + 2, length - 2, keep, copy + 2);
+	if (left > 0) {
+		sldns_write_uint16(copy, (uint16_t)left);
+		to->rr_len[to->count] = left + 2;
+		to->rr_data[to->count++] = copy;
+	}
+	return ICP_EOK;
+}
+
+/*! A copy without signatures and without blocked addresses; NULL: out of memory. */
+static struct ub_packed_rrset_key *rrset_stripped(struct regional *region,
+	const struct ub_packed_rrset_key *from, const icp_ruling_t **rulings)
+{
+	const struct packed_rrset_data *source = icp_rrset_data(from);
 	struct ub_packed_rrset_key *key = rrset_create(region, from->rk.dname, from->rk.dname_len,
-		ntohs(from->rk.type), source->ttl, source->count);
+		icp_rrset_type(from), source->ttl, source->count);
 	if (key == NULL) {
 		return NULL;
 	}
 	struct packed_rrset_data *data = key->entry.data;
 	data->count = 0;
 	for (size_t i = 0; i < source->count; i++) {
-		if (rulings == NULL || rulings[i].verdict == ICP_PASS) {
-			data->rr_len[data->count] = source->rr_len[i];
-			data->rr_data[data->count] = source->rr_data[i];
-			data->count++;
+		if (strip_record(region, from, i, *rulings, data) != ICP_EOK) {
+			return NULL;
 		}
+		*rulings += icp_read_record(from, i);
 	}
 	return key;
 }
 
-int icp_answer_strip(struct module_qstate *qstate, struct ub_packed_rrset_key **rrsets,
-	size_t rrset_count, const icp_ruling_t *rulings)
+int icp_answer_strip(struct module_qstate *qstate, const icp_config_t *config,
+	const struct reply_info *rep, const icp_ruling_t *rulings)
 {
-	struct reply_info *rep = ub_reply_create(
-		qstate->region, REPLY_FLAGS, 0, rrset_count, 0, sec_status_insecure);
-	if (rep == NULL) {
+	struct ub_packed_rrset_key **rrsets =
+		/* NOLINTNEXTLINE(bugprone-sizeof-expression): an array of pointers */
+		regional_alloc(qstate->region, rep->an_numrrsets * sizeof *rrsets);
+	size_t count = 0;
+	bool data = false;
+	if (rrsets == NULL) {
 		return ICP_ENOMEM;
 	}
-	for (size_t i = 0; i < rrset_count; i++) {
-		bool addresses = ntohs(rrsets[i]->rk.type) == qstate->qinfo.qtype;
-		rep->rrsets[i] =
-			rrset_stripped(qstate->region, rrsets[i], addresses ? rulings : NULL);
-		if (rep->rrsets[i] == NULL) {
+	for (size_t i = 0; i < rep->an_numrrsets; i++) {
+		rrsets[count] = rrset_stripped(qstate->region, rep->rrsets[i], &rulings);
+		if (rrsets[count] == NULL) {
 			return ICP_ENOMEM;
 		}
-		if (addresses) {
-			rulings += ((struct packed_rrset_data *)rrsets[i]->entry.data)->count;
+		if (icp_rrset_data(rrsets[count])->count > 0) {
+			data |= icp_rdata_has_addresses(icp_rrset_type(rrsets[count]));
+			count++;
 		}
 	}
-	return finish(qstate, rep);
+	return finish_answer(qstate, config, rrsets, data ? count : 0, config->block.ttl);
+}
+
+struct reply_info *icp_answer_trim(
+	struct module_qstate *qstate, struct reply_info *rep, const bool *left_out)
+{
+	if (left_out == NULL) {
+		return rep;
+	}
+	/* A reply outside the cache ends before its references. */
+	struct reply_info *copy =
+		regional_alloc_init(qstate->region, rep, offsetof(struct reply_info, ref));
+	struct ub_packed_rrset_key **rrsets =
+		/* NOLINTNEXTLINE(bugprone-sizeof-expression): an array of pointers */
+		regional_alloc(qstate->region, rep->rrset_count * sizeof *rrsets);
+	if (copy == NULL || rrsets == NULL) {
+		return NULL;
+	}
+	copy->rrsets = rrsets;
+	copy->rrset_count = 0;
+	for (size_t i = 0; i < rep->rrset_count; i++) {
+		if (!left_out[i]) {
+			rrsets[copy->rrset_count++] = rep->rrsets[i];
+		} else if (i < rep->an_numrrsets + rep->ns_numrrsets) {
+			copy->ns_numrrsets--;
+		} else {
+			copy->ar_numrrsets--;
+		}
+	}
+	return copy;
+}
+
+void icp_answer_mark_stale(struct module_qstate *qstate)
+{
+	const struct config_file *cfg = qstate->env->cfg;
+	uint8_t option[2];
+	if (cfg->ede && cfg->ede_serve_expired) {
+		sldns_write_uint16(option, LDNS_EDE_STALE_ANSWER);
+		/* Without memory the answer goes out unmarked. */
+		(void)edns_opt_list_append(&qstate->edns_opts_front_out, LDNS_EDNS_EDE,
+			sizeof option, option, qstate->region);
+	}
 }

@@ -2,13 +2,15 @@
 #include "module/cache.h"
 
 #include <arpa/inet.h>
+#include <string.h>
 
-#define CHAIN_MAX 16 /*!< RRsets of a chain; beyond it the iterator decides. */
+#define PARKED_TTL 0         /*!< Absolute: 1970. */
+#define PARKED_TTL_STORED -2 /*!< Relative to now; not 0, with which no message is stored. */
 
-bool icp_is_address_query(const struct query_info *qinfo)
+bool icp_is_judged_query(const struct query_info *qinfo)
 {
 	return qinfo->qclass == LDNS_RR_CLASS_IN &&
-	       (qinfo->qtype == LDNS_RR_TYPE_A || qinfo->qtype == LDNS_RR_TYPE_AAAA);
+	       (icp_rdata_has_addresses(qinfo->qtype) || qinfo->qtype == LDNS_RR_TYPE_ANY);
 }
 
 bool icp_must_validate(const struct module_qstate *qstate)
@@ -17,50 +19,128 @@ bool icp_must_validate(const struct module_qstate *qstate)
 	       ((qstate->query_flags & BIT_CD) == 0 || qstate->env->cfg->ignore_cd);
 }
 
-static struct msgreply_entry *lookup_for_write(struct module_qstate *qstate)
+/*! Whatever is cached for a question, locked for writing. */
+static struct msgreply_entry *lookup(
+	struct module_qstate *qstate, const struct query_info *question)
 {
-	/* At time 0 nothing has expired. */
-	return msg_cache_lookup(qstate->env, qstate->qinfo.qname, qstate->qinfo.qname_len,
-		qstate->qinfo.qtype, qstate->qinfo.qclass, qstate->query_flags, 0, 1);
+	/* At time 0 nothing has expired, but what is parked: its TTL is that time. */
+	return msg_cache_lookup(qstate->env, question->qname, question->qname_len, question->qtype,
+		question->qclass, qstate->query_flags, 0, 1);
 }
 
-struct dns_msg *icp_cache_message(struct module_qstate *qstate, bool *due)
+/*! Finds out when the first RRset of a message ends. False if they are no longer the message's. */
+static bool data_end(const struct reply_info *rep, time_t *end)
+{
+	struct rrset_ref *refs = ((struct reply_info *)rep)->ref;
+	if (!rrset_array_lock(refs, rep->rrset_count, 0)) {
+		return false;
+	}
+	for (size_t i = 0; i < rep->rrset_count; i++) {
+		time_t ttl = icp_rrset_data(rep->rrsets[i])->ttl;
+		*end = i == 0 || ttl < *end ? ttl : *end;
+	}
+	rrset_array_unlock(refs, rep->rrset_count);
+	return rep->rrset_count > 0;
+}
+
+static time_t stale_end(const struct module_qstate *qstate, time_t end)
+{
+	return end + qstate->env->cfg->serve_expired_ttl;
+}
+
+/*! Copies a message though it has expired. Nobody else sees it while its entry is locked. */
+static struct dns_msg *copy_message(
+	struct module_qstate *qstate, struct msgreply_entry *entry, time_t end, bool is_stale)
 {
 	time_t now = *qstate->env->now;
-	struct msgreply_entry *entry = lookup_for_write(qstate);
-	if (entry == NULL) {
-		return NULL;
-	}
 	struct reply_info *rep = entry->entry.data;
-	struct dns_msg *msg = NULL;
-	/* A bogus message has no lease, but a life of its own, after which it is validated again.
-	 */
-	bool is_over = ub_is_expired(rep->ttl, now) && rep->security == sec_status_bogus;
-	if (rep->an_numrrsets > 0 && !is_over) {
-		/* Unbound copies only what has not expired; of this message that is up to its
-		 * RRsets, which are checked one by one. Nobody else sees it while the entry is
-		 * locked. */
-		time_t lease_end = rep->ttl;
-		rep->ttl = now + 1;
-		msg = tomsg(qstate->env, &entry->key, rep, qstate->region, now, 0,
-			qstate->env->scratch);
-		rep->ttl = lease_end;
-		*due = qstate->env->cfg->prefetch && rep->prefetch_ttl <= now;
+	time_t ttl = rep->ttl;
+	time_t serve_expired_ttl = rep->serve_expired_ttl;
+	rep->ttl = is_stale ? end : now + 1;
+	rep->serve_expired_ttl = now + 1;
+	struct dns_msg *msg = tomsg(
+		qstate->env, &entry->key, rep, qstate->region, now, is_stale, qstate->env->scratch);
+	rep->ttl = ttl;
+	rep->serve_expired_ttl = serve_expired_ttl;
+	if (msg != NULL && !is_stale) {
+		msg->rep->ttl = end - now;
 	}
-	lock_rw_unlock(&entry->entry.lock);
 	return msg;
 }
 
-void icp_cache_renew(struct module_qstate *qstate, time_t lease)
+/*! Fills everything but the message. False if its data may not be served. */
+static bool examine(struct module_qstate *qstate, const struct reply_info *rep,
+	icp_cached_t *cached, time_t *end)
 {
-	struct msgreply_entry *entry = lookup_for_write(qstate);
+	time_t now = *qstate->env->now;
+	/* A bogus message has no lease, but a life of its own, after which it is validated again.
+	 */
+	bool is_over = ub_is_expired(rep->ttl, now) && rep->security == sec_status_bogus;
+	if (rep->an_numrrsets == 0 || is_over || !data_end(rep, end)) {
+		return false;
+	}
+	cached->is_stale = ub_is_expired(*end, now);
+	if (cached->is_stale &&
+		(!qstate->env->cfg->serve_expired || ub_is_expired(stale_end(qstate, *end), now))) {
+		return false;
+	}
+	cached->prefetch_due = qstate->env->cfg->prefetch && rep->prefetch_ttl <= now;
+	cached->ref_count = rep->rrset_count;
+	cached->refs = regional_alloc_init(
+		qstate->region, rep->ref, rep->rrset_count * sizeof *cached->refs);
+	return cached->refs != NULL;
+}
+
+bool icp_cache_find(
+	struct module_qstate *qstate, const struct query_info *question, icp_cached_t *cached)
+{
+	struct msgreply_entry *entry = lookup(qstate, question);
+	if (entry == NULL) {
+		return false;
+	}
+	time_t end;
+	cached->msg = NULL;
+	if (examine(qstate, entry->entry.data, cached, &end)) {
+		cached->msg = copy_message(qstate, entry, end, cached->is_stale);
+	}
+	lock_rw_unlock(&entry->entry.lock);
+	return cached->msg != NULL;
+}
+
+static bool is_same(const struct reply_info *rep, const icp_cached_t *cached)
+{
+	return rep->rrset_count == cached->ref_count &&
+	       memcmp(rep->ref, cached->refs, cached->ref_count * sizeof *cached->refs) == 0;
+}
+
+void icp_cache_renew(struct module_qstate *qstate, const icp_cached_t *cached, time_t lease)
+{
+	time_t now = *qstate->env->now;
+	struct msgreply_entry *entry = lookup(qstate, &qstate->qinfo);
 	if (entry == NULL) {
 		return;
 	}
 	struct reply_info *rep = entry->entry.data;
-	/* Longer than its RRsets live is harmless: they are checked again with every answer. */
-	rep->ttl = *qstate->env->now + lease;
+	time_t end;
+	if (is_same(rep, cached) && data_end(rep, &end)) {
+		/* Longer than its RRsets live is harmless: they are checked with every answer. */
+		time_t lease_end = now + lease;
+		rep->ttl = ub_is_expired(end, now) ? end : lease_end;
+		rep->serve_expired_ttl = lease_end;
+		if (ub_is_expired(end, now) && stale_end(qstate, end) < lease_end) {
+			rep->serve_expired_ttl = stale_end(qstate, end);
+		}
+	}
 	lock_rw_unlock(&entry->entry.lock);
+}
+
+void icp_cache_skip_recursion(struct module_qstate *qstate)
+{
+	struct msgreply_entry *entry = lookup(qstate, &qstate->qinfo);
+	if (entry != NULL) {
+		ub_skip_recursion(entry->entry.data, *qstate->env->now + NORR_TTL);
+		lock_rw_unlock(&entry->entry.lock);
+	}
 }
 
 void icp_cache_delay_prefetch(struct module_qstate *qstate)
@@ -71,63 +151,36 @@ void icp_cache_delay_prefetch(struct module_qstate *qstate)
 	}
 }
 
-void icp_cache_drop(struct module_qstate *qstate)
+static void park(struct reply_info *rep)
 {
-	msg_cache_remove(qstate->env, qstate->qinfo.qname, qstate->qinfo.qname_len,
-		qstate->qinfo.qtype, qstate->qinfo.qclass, qstate->query_flags);
+	rep->ttl = PARKED_TTL;
+	rep->serve_expired_ttl = PARKED_TTL;
 }
 
-/*! Copies an RRset of the answer's kind to the end of the chain. */
-static bool chain_add(struct module_qstate *qstate, icp_chain_t *chain, uint8_t *owner,
-	size_t owner_length, uint16_t type)
+void icp_cache_park(struct module_qstate *qstate)
 {
-	time_t now = *qstate->env->now;
-	struct ub_packed_rrset_key *cached = rrset_cache_lookup(qstate->env->rrset_cache, owner,
-		owner_length, type, qstate->qinfo.qclass, 0, now, 0);
-	if (cached == NULL) {
-		return false;
+	struct msgreply_entry *entry = lookup(qstate, &qstate->qinfo);
+	if (entry != NULL) {
+		park(entry->entry.data);
+		lock_rw_unlock(&entry->entry.lock);
 	}
-	const struct packed_rrset_data *data = cached->entry.data;
-	struct ub_packed_rrset_key *copy = NULL;
-	/* What came in an authority or additional section is not what the zone itself answers. */
-	if (data->trust != rrset_trust_add_noAA && data->trust != rrset_trust_auth_noAA &&
-		data->trust != rrset_trust_add_AA && data->trust != rrset_trust_auth_AA) {
-		copy = packed_rrset_copy_region(cached, qstate->region, now);
-	}
-	if (copy != NULL) {
-		chain->rrsets[chain->count++] = copy;
-		if (data->security < chain->security) {
-			chain->security = data->security;
-		}
-	}
-	lock_rw_unlock(&cached->entry.lock);
-	return copy != NULL;
 }
 
-bool icp_cache_chain(struct module_qstate *qstate, icp_chain_t *chain)
+/*! For slabhash_traverse, which holds the lock for writing. */
+static void park_entry(struct lruhash_entry *entry, void *argument)
 {
-	uint8_t *name = qstate->qinfo.qname;
-	size_t name_length = qstate->qinfo.qname_len;
-	*chain = (icp_chain_t){
-		/* NOLINTNEXTLINE(bugprone-sizeof-expression): an array of pointers */
-		.rrsets = regional_alloc(qstate->region, CHAIN_MAX * sizeof *chain->rrsets),
-		.security = sec_status_secure,
-	};
-	while (chain->rrsets != NULL && chain->count < CHAIN_MAX) {
-		if (chain_add(qstate, chain, name, name_length, qstate->qinfo.qtype)) {
-			return true;
-		}
-		if (chain->count + 1 == CHAIN_MAX ||
-			!chain_add(qstate, chain, name, name_length, LDNS_RR_TYPE_CNAME)) {
-			return false;
-		}
-		name = NULL;
-		get_cname_target(chain->rrsets[chain->count - 1], &name, &name_length);
-		if (name == NULL) {
-			return false;
-		}
+	(void)argument;
+	struct reply_info *rep = entry->data;
+	if (icp_read_leads(rep->rrsets, rep->rrset_count)) {
+		park(rep);
 	}
-	return false;
+}
+
+void icp_cache_park_all(struct module_env *env)
+{
+	if (env->msg_cache != NULL) {
+		slabhash_traverse(env->msg_cache, 1, park_entry, NULL);
+	}
 }
 
 /*! True when new data is to replace other data that is cached and that messages refer to. */
@@ -150,39 +203,67 @@ static bool replaces(struct module_qstate *qstate, const struct ub_packed_rrset_
 	return replaced;
 }
 
-/*!
- * Unbound updates a cached RRset in place, so messages of other names that refer to it would show
- * addresses that were not judged for them. Taken out of the cache, it invalidates them.
- */
-static void forget_replaced(struct module_qstate *qstate, const struct reply_info *rep)
+void icp_cache_forget_replaced(struct module_qstate *qstate, const struct reply_info *rep)
 {
-	for (size_t i = 0; i < rep->an_numrrsets; i++) {
+	for (size_t i = 0; i < rep->rrset_count; i++) {
 		const struct packed_rrset_key *key = &rep->rrsets[i]->rk;
-		uint16_t type = ntohs(key->type);
-		if ((type == LDNS_RR_TYPE_A || type == LDNS_RR_TYPE_AAAA) &&
+		if (icp_rdata_has_addresses(icp_rrset_type(rep->rrsets[i])) &&
 			replaces(qstate, rep->rrsets[i])) {
 			rrset_cache_remove(qstate->env->rrset_cache, key->dname, key->dname_len,
-				type, ntohs(key->rrset_class), key->flags);
+				ntohs(key->type), ntohs(key->rrset_class), key->flags);
 		}
 	}
 }
 
-void icp_cache_store(struct module_qstate *qstate, struct reply_info *rep, time_t lease)
+void icp_cache_store(struct module_qstate *qstate, struct reply_info *rep)
 {
-	time_t ttl = rep->ttl;
-	if (rep->ttl > lease) {
-		rep->ttl = lease;
-	}
-	forget_replaced(qstate, rep);
+	icp_cache_forget_replaced(qstate, rep);
 	if (!ub_cache_store(qstate, rep, 0)) {
 		log_err("icpgate: out of memory storing an answer");
 	}
+}
+
+/*! Stores a message whose life in the cache is not that of its data. */
+static void store_with_ttl(struct module_qstate *qstate, struct reply_info *rep, time_t stored_ttl)
+{
+	time_t ttl = rep->ttl;
+	time_t serve_expired_ttl = rep->serve_expired_ttl;
+	rep->ttl = stored_ttl;
+	rep->serve_expired_ttl = stored_ttl;
+	icp_cache_store(qstate, rep);
 	rep->ttl = ttl;
+	rep->serve_expired_ttl = serve_expired_ttl;
+}
+
+void icp_cache_store_leased(struct module_qstate *qstate, struct reply_info *rep, time_t lease)
+{
+	if (lease <= 0) {
+		icp_cache_store_parked(qstate, rep);
+		return;
+	}
+	store_with_ttl(qstate, rep, rep->ttl < lease ? rep->ttl : lease);
+	/* Where an RRset that stays in the cache ends sooner, Unbound has reckoned anew how long
+	 * the message may be served expired. */
+	struct msgreply_entry *entry = lookup(qstate, &qstate->qinfo);
+	if (entry != NULL) {
+		struct reply_info *stored = entry->entry.data;
+		if (stored->an_numrrsets > 0 && stored->serve_expired_ttl > stored->ttl) {
+			stored->serve_expired_ttl = stored->ttl;
+		}
+		lock_rw_unlock(&entry->entry.lock);
+	}
+}
+
+void icp_cache_store_parked(struct module_qstate *qstate, struct reply_info *rep)
+{
+	/* An expired message that might still be served keeps Unbound from storing another. */
+	icp_cache_park(qstate);
+	store_with_ttl(qstate, rep, PARKED_TTL_STORED);
 }
 
 void icp_cache_store_rrsets(struct module_qstate *qstate, struct reply_info *rep)
 {
-	forget_replaced(qstate, rep);
+	icp_cache_forget_replaced(qstate, rep);
 	if (!ub_cache_store(qstate, rep, 1)) {
 		log_err("icpgate: out of memory storing RRsets");
 	}
@@ -190,17 +271,17 @@ void icp_cache_store_rrsets(struct module_qstate *qstate, struct reply_info *rep
 
 bool icp_cache_has_answer(struct module_qstate *qstate)
 {
-	struct msgreply_entry *entry = msg_cache_lookup(qstate->env, qstate->qinfo.qname,
-		qstate->qinfo.qname_len, qstate->qinfo.qtype, qstate->qinfo.qclass,
-		qstate->query_flags, *qstate->env->now, 0);
+	time_t now = *qstate->env->now;
+	struct msgreply_entry *entry = lookup(qstate, &qstate->qinfo);
 	if (entry == NULL) {
 		return false;
 	}
 	const struct reply_info *rep = entry->entry.data;
-	bool good = FLAGS_GET_RCODE(rep->flags) == LDNS_RCODE_NOERROR ||
-		    FLAGS_GET_RCODE(rep->flags) == LDNS_RCODE_NXDOMAIN;
+	int rcode = FLAGS_GET_RCODE(rep->flags);
+	bool good = rcode == LDNS_RCODE_NOERROR || rcode == LDNS_RCODE_NXDOMAIN;
+	bool expired = ub_is_expired(rep->ttl, now);
 	lock_rw_unlock(&entry->entry.lock);
-	return good;
+	return good && (!expired || qstate->env->cfg->serve_expired);
 }
 
 void icp_cache_store_failure(struct module_qstate *qstate)

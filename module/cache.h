@@ -2,11 +2,17 @@
 /*!
  * Unbound's caches, as the module uses them.
  *
- * A message that holds addresses enters the message cache only after it was judged, and its life
- * there is cut to a lease; its RRsets keep their own TTL. Once the lease is over, Unbound finds no
- * message, runs the module, and the module takes the same message out of the cache, judges it
- * again and renews the lease. A blocked name never has a message; its RRsets alone are cached, and
- * an answer is put together from those to judge it.
+ * A message that leads to addresses is in the message cache in one of these ways:
+ *
+ * leased  It was judged and passed. Its TTL there is cut to a lease; its RRsets keep their own TTL.
+ *         Once the lease is over, Unbound treats the message as expired and runs the module, which
+ *         takes the same message out of the cache, judges it again and renews the lease. A lease
+ *         also ends the time for which serve-expired may serve it.
+ * stale   Its data has expired, and serve-expired may serve it. It was judged and passed; the time
+ *         for which it may be served stale is cut to a lease.
+ * parked  It was judged and blocked, or nobody has judged it. Its TTL is in the past, so that
+ * nobody but the module finds it there, judges it with every query, and answers without asking
+ *         upstream, whatever the verdict.
  *
  * Every function is for the thread that runs the query; locks are held within a call only.
  */
@@ -14,52 +20,70 @@
 
 #include <stdbool.h>
 
+#include "module/read.h"
 #include "module/unbound.h"
 
-/*! The answer section of something cached, copied to the query's region. */
+/*! A copy of a cached message. */
 typedef struct {
-	struct ub_packed_rrset_key **rrsets;
-	size_t count;
-	enum sec_status security; /*!< The least of all RRsets. */
-} icp_chain_t;
+	struct dns_msg *msg; /*!< With remaining TTLs. */
+	struct rrset_ref
+		*refs; /*!< What the message consists of: tells it from one that replaced it. */
+	size_t ref_count;
+	bool is_stale; /*!< Its data has expired; serve-expired is on and allows to serve it. */
+	bool prefetch_due;
+} icp_cached_t;
 
-/*! \brief True for the types that are judged: A and AAAA in class IN. */
-bool icp_is_address_query(const struct query_info *qinfo);
-
-/*! \brief True when the client wants validated data and this is not known to be valid or unsigned.
+/*! \brief True for the types whose answers lead to addresses: A, AAAA, HTTPS, SVCB, ANY; class IN.
  */
+bool icp_is_judged_query(const struct query_info *qinfo);
+
+/*! \brief True when the client wants validated data. */
 bool icp_must_validate(const struct module_qstate *qstate);
 
 /*!
- * \brief The cached message for this query whose data is valid, whether its lease is over or not.
- * \param due  set if a prefetch of it is due
- * \return a copy with remaining TTLs; NULL if there is none, or out of memory
+ * \brief Finds the message for a question whose data may be served, in whichever of the ways above
+ *        it is cached. The flags are the query's.
+ * \return false if there is none with an answer, or out of memory
  */
-struct dns_msg *icp_cache_message(struct module_qstate *qstate, bool *due);
+bool icp_cache_find(
+	struct module_qstate *qstate, const struct query_info *question, icp_cached_t *cached);
 
-/*! \brief Gives that message a lease from now on. */
-void icp_cache_renew(struct module_qstate *qstate, time_t lease);
+/*! \brief Grants the query's message a lease from now on, if it is still the same. */
+void icp_cache_renew(struct module_qstate *qstate, const icp_cached_t *cached, time_t lease);
+
+/*! \brief The upstream has failed: a stale message may be served for a while without asking it. */
+void icp_cache_skip_recursion(struct module_qstate *qstate);
 
 /*! \brief After a failed prefetch: lets the next one wait for a while. */
 void icp_cache_delay_prefetch(struct module_qstate *qstate);
 
-/*! \brief Takes the query's message out of the message cache. */
-void icp_cache_drop(struct module_qstate *qstate);
+/*! \brief Parks the query's message, if there is one. */
+void icp_cache_park(struct module_qstate *qstate);
 
-/*!
- * \brief Follows CNAMEs through the RRset cache from the query name to its addresses.
- * \return false if the chain is not cached whole as answer data
- */
-bool icp_cache_chain(struct module_qstate *qstate, icp_chain_t *chain);
+/*! \brief Parks every message that leads to addresses. For a cache that was filled before. */
+void icp_cache_park_all(struct module_env *env);
 
-/*! \brief Stores a judged message; it is served for so many seconds at most. */
-void icp_cache_store(struct module_qstate *qstate, struct reply_info *rep, time_t lease);
+/*! \brief Stores a message that leads to no address, as the iterator would. */
+void icp_cache_store(struct module_qstate *qstate, struct reply_info *rep);
+
+/*! \brief Stores a message leased; with no time left, parked. */
+void icp_cache_store_leased(struct module_qstate *qstate, struct reply_info *rep, time_t lease);
+
+/*! \brief Stores a message parked. */
+void icp_cache_store_parked(struct module_qstate *qstate, struct reply_info *rep);
 
 /*! \brief Stores the RRsets of a message, not the message. */
 void icp_cache_store_rrsets(struct module_qstate *qstate, struct reply_info *rep);
 
+/*!
+ * \brief Unbound updates a cached RRset in place, so messages that refer to it would show addresses
+ *        that they were not judged with. Takes the ones that this reply would update so out of the
+ *        cache, which voids those messages.
+ */
+void icp_cache_forget_replaced(struct module_qstate *qstate, const struct reply_info *rep);
+
 /*! \brief Stores SERVFAIL for the query as briefly as the iterator does. */
 void icp_cache_store_failure(struct module_qstate *qstate);
 
-/*! \brief True when an answer that is served is cached for the query. */
+/*! \brief True when an answer is cached for the query that SERVFAIL must not replace. */
 bool icp_cache_has_answer(struct module_qstate *qstate);

@@ -4,46 +4,22 @@
 #include <arpa/inet.h>
 #include <string.h>
 
-typedef struct {
-	icp_address_t *items;
-	size_t count;
-} addresses_t;
+#define LOG_LINES_MAX 100 /*!< A thread's in a second. */
 
-static bool holds_addresses(
-	const struct ub_packed_rrset_key *rrset, const struct module_qstate *qstate)
+static bool may_log(icp_log_limit_t *limit, time_t now)
 {
-	return ntohs(rrset->rk.type) == qstate->qinfo.qtype;
-}
-
-/*! Copies all addresses out of an answer section. False: out of memory. */
-static bool collect(struct module_qstate *qstate, const icp_chain_t *chain, addresses_t *addresses)
-{
-	size_t total = 0;
-	*addresses = (addresses_t){.count = 0};
-	for (size_t i = 0; i < chain->count; i++) {
-		if (holds_addresses(chain->rrsets[i], qstate)) {
-			total += ((struct packed_rrset_data *)chain->rrsets[i]->entry.data)->count;
+	if (limit->second != now) {
+		if (limit->held_back > 0) {
+			log_info("icpgate: monitor: %u lines more were not logged",
+				limit->held_back);
 		}
+		*limit = (icp_log_limit_t){.second = now};
 	}
-	if (total == 0) {
-		return true;
-	}
-	addresses->items = regional_alloc_zero(qstate->region, total * sizeof *addresses->items);
-	if (addresses->items == NULL) {
+	if (limit->lines == LOG_LINES_MAX) {
+		limit->held_back++;
 		return false;
 	}
-	for (size_t i = 0; i < chain->count; i++) {
-		const struct packed_rrset_data *data = chain->rrsets[i]->entry.data;
-		if (!holds_addresses(chain->rrsets[i], qstate)) {
-			continue;
-		}
-		for (size_t j = 0; j < data->count; j++) {
-			/* A record of another length keeps family 0: it is no address, and in no
-			 * range. */
-			(void)icp_address_from_bytes(&addresses->items[addresses->count++],
-				data->rr_data[j] + 2, data->rr_len[j] - 2);
-		}
-	}
+	limit->lines++;
 	return true;
 }
 
@@ -77,20 +53,79 @@ static bool any_blocked(const icp_ruling_t *rulings, size_t count)
 	return false;
 }
 
+static unsigned seat_of(const struct module_qstate *qstate)
+{
+	return (unsigned)qstate->env->alloc->thread_num;
+}
+
+void icp_module_count(icp_module_t *module, const struct module_qstate *qstate, enum icp_stat stat,
+	uint64_t number)
+{
+	if (seat_of(qstate) < module->seats) {
+		icp_stats_count(module->stats, seat_of(qstate), stat, number);
+	}
+}
+
+static void count_warnings(icp_module_t *module, const struct module_qstate *qstate,
+	const icp_ruling_t *rulings, size_t ruling_count)
+{
+	for (size_t i = 0; i < ruling_count; i++) {
+		if ((rulings[i].warnings & ICP_WARN_LICENCE_ADDRESS_MISMATCH) != 0) {
+			icp_module_count(module, qstate, ICP_STAT_LICENCE, 1);
+			return;
+		}
+	}
+}
+
+/*! Judges a name with addresses; icp_gate_release must follow. False: it can't be judged. */
+static bool judge_name(icp_module_t *module, struct module_qstate *qstate, uint8_t *dname,
+	size_t length, const icp_addresses_t *addresses, icp_name_t *name, icp_decision_t *decision)
+{
+	unsigned seat = seat_of(qstate);
+	if (seat >= module->seats || icp_name_from_wire(name, dname, length) != ICP_EOK ||
+		icp_gate_judge(module->gate, seat, name, addresses->items, addresses->count,
+			*qstate->env->now, decision) != ICP_EOK) {
+		log_err("icpgate: an answer could not be judged");
+		return false;
+	}
+	return true;
+}
+
+/*!
+ * What becomes of an answer of which some addresses are blocked. Addresses that only the targets of
+ * its HTTPS or SVCB records have can't be taken out of it: it is blocked, and clients go by the
+ * addresses.
+ */
+static enum icp_outcome_kind refusal_of(const icp_query_t *query, const icp_judgement_t *judgement,
+	const icp_ruling_t *rulings, size_t in_answer, size_t count)
+{
+	size_t own = in_answer;
+	for (size_t i = 0; i < query->lookup_count && i < 2; i++) {
+		own += query->lookups[i].found.count;
+	}
+	if (judgement->verdict == ICP_BLOCK || any_blocked(rulings + own, count - own)) {
+		return ICP_OUTCOME_BLOCK;
+	}
+	return ICP_OUTCOME_STRIP;
+}
+
 /*! Fills the outcome from a decision whose snapshot is still held. */
-static void conclude(icp_module_t *module, struct module_qstate *qstate, const icp_name_t *name,
-	const icp_decision_t *decision, size_t count, icp_outcome_t *outcome)
+static void conclude(icp_module_t *module, struct module_qstate *qstate, const icp_query_t *query,
+	const icp_name_t *name, const icp_decision_t *decision, size_t in_answer, size_t total,
+	icp_outcome_t *outcome)
 {
 	const icp_judgement_t *judgement = &decision->judgement;
+	outcome->kind = ICP_OUTCOME_SERVE;
 	outcome->reason = judgement->reason;
 	outcome->lease = lease_of(&module->config, judgement, *qstate->env->now);
-	if (judgement->verdict == ICP_BLOCK) {
-		outcome->kind = ICP_OUTCOME_BLOCK;
-	} else if (any_blocked(decision->rulings, count)) {
-		outcome->kind = ICP_OUTCOME_STRIP;
-	} else {
-		outcome->kind = ICP_OUTCOME_SERVE;
+	icp_stats_judged(
+		module->stats, seat_of(qstate), judgement, decision->generation, *qstate->env->now);
+	count_warnings(module, qstate, decision->rulings, total);
+	if (!any_blocked(decision->rulings, total)) {
 		return;
+	}
+	if (judgement->verdict == ICP_BLOCK) {
+		icp_stats_blocked(module->stats, seat_of(qstate), name);
 	}
 	outcome->domain = *name;
 	if (judgement->covering != 0) {
@@ -98,41 +133,120 @@ static void conclude(icp_module_t *module, struct module_qstate *qstate, const i
 		(void)icp_name_from_stored(&outcome->domain, name->wire + at, name->length - at);
 	}
 	if (module->config.mode == ICP_MODE_MONITOR) {
-		log_would_block(name, outcome);
-		outcome->kind = ICP_OUTCOME_SERVE;
+		outcome->monitored = true;
+		if (may_log(&module->log_limits[seat_of(qstate)], *qstate->env->now)) {
+			log_would_block(name, outcome);
+		}
 		return;
 	}
+	outcome->kind = refusal_of(query, judgement, decision->rulings, in_answer, total);
 	outcome->rulings = regional_alloc_init(
-		qstate->region, decision->rulings, count * sizeof *decision->rulings);
+		qstate->region, decision->rulings, in_answer * sizeof *decision->rulings);
 	if (outcome->rulings == NULL) {
 		outcome->kind = ICP_OUTCOME_FAIL;
 	}
 }
 
-bool icp_module_judge(icp_module_t *module, struct module_qstate *qstate, const icp_chain_t *chain,
-	icp_outcome_t *outcome)
+static void judge_answer(icp_module_t *module, struct module_qstate *qstate,
+	const icp_query_t *query, struct reply_info *rep, icp_outcome_t *outcome)
 {
-	icp_name_t name;
-	addresses_t addresses;
+	icp_addresses_t addresses = {.count = 0};
 	icp_decision_t decision;
-	unsigned seat = (unsigned)qstate->env->alloc->thread_num;
-
-	*outcome = (icp_outcome_t){.kind = ICP_OUTCOME_FAIL};
-	if (!collect(qstate, chain, &addresses)) {
-		return true;
+	icp_name_t name;
+	bool read = icp_read_addresses(qstate->region, rep->rrsets, rep->an_numrrsets, &addresses);
+	size_t in_answer = addresses.count;
+	for (size_t i = 0; i < query->lookup_count; i++) {
+		read = read &&
+		       icp_addresses_append(qstate->region, &addresses, &query->lookups[i].found);
 	}
-	if (addresses.count == 0) {
+	if (!read || (addresses.count > 0 &&
+			     !judge_name(module, qstate, qstate->qinfo.qname,
+				     qstate->qinfo.qname_len, &addresses, &name, &decision))) {
+		outcome->kind = ICP_OUTCOME_FAIL;
+	} else if (addresses.count > 0) {
+		conclude(module, qstate, query, &name, &decision, in_answer, addresses.count,
+			outcome);
+		icp_gate_release(module->gate, seat_of(qstate));
+	}
+}
+
+/*! Marks an RRset outside the answer section to be left out. */
+static void leave_out(icp_module_t *module, struct module_qstate *qstate,
+	const struct reply_info *rep, size_t at, icp_outcome_t *outcome)
+{
+	bool *marks = (bool *)outcome->left_out;
+	if (marks == NULL) {
+		marks = regional_alloc_zero(qstate->region, rep->rrset_count * sizeof *marks);
+	}
+	if (marks == NULL) {
+		outcome->kind = ICP_OUTCOME_FAIL;
+		return;
+	}
+	marks[at] = true;
+	outcome->left_out = marks;
+	icp_module_count(
+		module, qstate, ICP_STAT_ADDITIONAL, icp_rrset_data(rep->rrsets[at])->count);
+}
+
+/*! Judges an RRset outside the answer section under its own name. */
+static void judge_other(icp_module_t *module, struct module_qstate *qstate,
+	const struct reply_info *rep, size_t at, icp_outcome_t *outcome)
+{
+	struct ub_packed_rrset_key *rrset = rep->rrsets[at];
+	icp_addresses_t addresses = {.count = 0};
+	icp_decision_t decision;
+	icp_name_t name;
+	if (!icp_rdata_has_addresses(icp_rrset_type(rrset))) {
+		return;
+	}
+	bool read = icp_read_addresses(qstate->region, &rrset, 1, &addresses);
+	if (read && addresses.count == 0) {
+		return;
+	}
+	if (!read || !judge_name(module, qstate, rrset->rk.dname, rrset->rk.dname_len, &addresses,
+			     &name, &decision)) {
+		leave_out(module, qstate, rep, at, outcome);
+		return;
+	}
+	time_t lease = lease_of(&module->config, &decision.judgement, *qstate->env->now);
+	if (lease < outcome->lease) {
+		outcome->lease = lease;
+	}
+	if (any_blocked(decision.rulings, addresses.count) &&
+		module->config.mode == ICP_MODE_ENFORCE) {
+		leave_out(module, qstate, rep, at, outcome);
+	}
+	icp_gate_release(module->gate, seat_of(qstate));
+}
+
+static void count_outcome(
+	icp_module_t *module, const struct module_qstate *qstate, const icp_outcome_t *outcome)
+{
+	static const enum icp_stat stats[] = {
+		[ICP_OUTCOME_SERVE] = ICP_STAT_SERVED,
+		[ICP_OUTCOME_STRIP] = ICP_STAT_STRIPPED,
+		[ICP_OUTCOME_BLOCK] = ICP_STAT_BLOCKED,
+		[ICP_OUTCOME_FAIL] = ICP_STAT_FAILED,
+	};
+	icp_module_count(
+		module, qstate, outcome->monitored ? ICP_STAT_MONITORED : stats[outcome->kind], 1);
+}
+
+bool icp_module_judge(icp_module_t *module, struct module_qstate *qstate, const icp_query_t *query,
+	struct reply_info *rep, icp_outcome_t *outcome)
+{
+	static const icp_judgement_t no_address = {.until = INT64_MAX};
+	if (!icp_read_leads(rep->rrsets, rep->rrset_count)) {
 		return false;
 	}
-	if (seat >= module->seats ||
-		icp_name_from_wire(&name, qstate->qinfo.qname, qstate->qinfo.qname_len) !=
-			ICP_EOK ||
-		icp_gate_judge(module->gate, seat, &name, addresses.items, addresses.count,
-			*qstate->env->now, &decision) != ICP_EOK) {
-		log_err("icpgate: an answer could not be judged");
-		return true;
+	*outcome = (icp_outcome_t){
+		.kind = ICP_OUTCOME_SERVE,
+		.lease = lease_of(&module->config, &no_address, *qstate->env->now),
+	};
+	judge_answer(module, qstate, query, rep, outcome);
+	for (size_t i = rep->an_numrrsets; i < rep->rrset_count; i++) {
+		judge_other(module, qstate, rep, i, outcome);
 	}
-	conclude(module, qstate, &name, &decision, addresses.count, outcome);
-	icp_gate_release(module->gate, seat);
+	count_outcome(module, qstate, outcome);
 	return true;
 }

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*!
- * From an answer section to a verdict: the query name is judged, with the addresses at the end of
- * its CNAME chain.
+ * From a reply to a verdict: the query name is judged, with all addresses that its answer leads to,
+ * at the end of CNAME chains as well; the names in other sections are judged with theirs.
  */
 #pragma once
 
-#include "module/cache.h"
+#include "module/query.h"
 #include "module/setup.h"
 
 /*! What is to be done with an answer. */
@@ -18,16 +18,27 @@ enum icp_outcome_kind {
 
 typedef struct {
 	enum icp_outcome_kind kind;
+	bool monitored; /*!< It is served in monitor mode only. */
 	enum icp_reason reason;
-	icp_name_t domain;           /*!< Covering domain, or the query name if there is none. */
-	const icp_ruling_t *rulings; /*!< One for each address; in the query's region. */
-	time_t lease;                /*!< Seconds for which the answer may be cached. */
+	icp_name_t domain; /*!< Covering domain, or the query name if there is none. */
+	const icp_ruling_t
+		*rulings;     /*!< One for each address in the answer section, if stripped. */
+	const bool *left_out; /*!< One for each RRset of the reply: the blocked ones outside the
+				   answer section, to be left out if it is served. NULL: none. */
+	time_t lease;         /*!< Seconds for which the reply may be cached. */
 } icp_outcome_t;
 
 /*!
- * \brief Judges an answer section. In monitor mode the outcome is always to serve; what would be
+ * \brief Judges a reply. In monitor mode the outcome is always to serve all of it; what would be
  *        blocked is logged.
- * \return false if it holds no address; the outcome is then not set
+ *
+ * For an HTTPS or SVCB query the lookups must have been planned, and be done.
+ *
+ * \return false if the reply leads to no address; the outcome is then not set
  */
-bool icp_module_judge(icp_module_t *module, struct module_qstate *qstate, const icp_chain_t *chain,
-	icp_outcome_t *outcome);
+bool icp_module_judge(icp_module_t *module, struct module_qstate *qstate, const icp_query_t *query,
+	struct reply_info *rep, icp_outcome_t *outcome);
+
+/*! \brief Adds to a counter, in the thread's part. */
+void icp_module_count(icp_module_t *module, const struct module_qstate *qstate, enum icp_stat stat,
+	uint64_t number);

@@ -4,15 +4,15 @@
  *
  * The module stands first in the chain. A query that finds no live message in Unbound's cache
  * comes here before anything else (operate_new): if its data is cached, it is judged and answered
- * from there. Otherwise validator and iterator run; they are kept from storing any answer with
- * addresses (on_response), and the finished answer is judged before it is stored or sent
- * (operate_done). Failing means SERVFAIL, never an unjudged answer.
+ * from there. Otherwise validator and iterator run; they are kept from storing any answer that
+ * leads to addresses (on_response), and the finished answer is judged before it is stored or sent
+ * (operate_done). Judging an HTTPS or SVCB answer may need sub-queries; the query then waits, and
+ * is taken up where it was. Failing means SERVFAIL, never an unjudged answer.
  */
-#include <arpa/inet.h>
-
 #include "module/answer.h"
 #include "module/cache.h"
 #include "module/judge.h"
+#include "module/query.h"
 #include "module/setup.h"
 
 #define EXPORT __attribute__((visibility("default")))
@@ -25,21 +25,26 @@ EXPORT void inform_super(struct module_qstate *qstate, int id, struct module_qst
 EXPORT void clear(struct module_qstate *qstate, int id);
 EXPORT size_t get_mem(struct module_env *env, int id);
 
-/*! What minfo points at while it was this module that set no_cache_store. */
-static char guarded_mark;
+/*! One query on its way through the module. */
+typedef struct {
+	icp_module_t *module;
+	struct module_qstate *qstate;
+	icp_query_t *query;
+	int id;
+} run_t;
 
-static void guard(struct module_qstate *qstate, int id)
+static void guard(struct module_qstate *qstate, icp_query_t *query)
 {
 	qstate->no_cache_store = 1;
-	qstate->minfo[id] = &guarded_mark;
+	query->guarded = true;
+	query->responded = false;
 }
 
-/*! True when an answer is kept out of the cache by the module alone, so that it must store it. A
- * zone with forward-no-cache sets no_cache_lookup as well; there, nothing is to be stored. */
-static bool is_guarded(const struct module_qstate *qstate, int id)
+/*! True when results of this query belong in the cache. A zone with forward-no-cache sets
+ * no_cache_lookup as well as no_cache_store. */
+static bool may_store(const struct module_qstate *qstate)
 {
-	return qstate->minfo[id] != NULL && !qstate->no_cache_lookup &&
-	       (qstate->query_flags & BIT_RD) != 0;
+	return !qstate->no_cache_lookup && (qstate->query_flags & BIT_RD) != 0;
 }
 
 /*! The resolver's own lookups (addresses of name servers, of zone transfer sources) see the real
@@ -51,83 +56,9 @@ static bool is_internal(const struct module_qstate *qstate)
 	       (mesh->reply_list == NULL && mesh->cb_list != NULL);
 }
 
-static icp_chain_t answer_of(const struct reply_info *rep)
+static bool is_bogus(const struct module_qstate *qstate, const struct reply_info *rep)
 {
-	return (icp_chain_t){
-		.rrsets = rep->rrsets, .count = rep->an_numrrsets, .security = rep->security};
-}
-
-/*! What came of judging the message that is cached for a query. */
-typedef struct {
-	struct dns_msg *msg; /*!< A copy. */
-	icp_chain_t chain;
-	icp_outcome_t outcome;
-	bool prefetch_due;
-} review_t;
-
-/*! Judges the cached message, and renews its lease or takes it out. False if there is none. */
-static bool review_message(icp_module_t *module, struct module_qstate *qstate, review_t *review)
-{
-	review->prefetch_due = false;
-	review->msg = icp_cache_message(qstate, &review->prefetch_due);
-	if (review->msg == NULL) {
-		return false;
-	}
-	review->chain = answer_of(review->msg->rep);
-	if (!icp_module_judge(module, qstate, &review->chain, &review->outcome)) {
-		return false;
-	}
-	if (review->outcome.kind == ICP_OUTCOME_SERVE) {
-		icp_cache_renew(qstate, review->outcome.lease);
-	} else {
-		icp_cache_drop(qstate);
-	}
-	return true;
-}
-
-/*! True for an answer that the iterator must not store: all to an address query, since a chain of
- * CNAMEs is stored with its end, and whatever else holds addresses. */
-static bool must_not_be_stored(const struct module_qstate *qstate, const struct reply_info *rep)
-{
-	if (icp_is_address_query(&qstate->qinfo)) {
-		return rep->an_numrrsets > 0;
-	}
-	for (size_t i = 0; i < rep->an_numrrsets; i++) {
-		uint16_t type = ntohs(rep->rrsets[i]->rk.type);
-		if (type == LDNS_RR_TYPE_A || type == LDNS_RR_TYPE_AAAA) {
-			return true;
-		}
-	}
-	return false;
-}
-
-/*!
- * Runs before the iterator stores a response, also one that qname minimisation asked for under
- * another name. Answers with addresses must not be stored; referrals and negative answers are, as
- * always. On a timeout there is no response.
- */
-static int on_response(
-	struct module_qstate *qstate, struct dns_msg *response, int id, void *argument)
-{
-	(void)argument;
-	if (qstate->no_cache_lookup) {
-		return 1;
-	}
-	if (response == NULL && icp_is_address_query(&qstate->qinfo)) {
-		/* The iterator may start again, and find in the cache what it needs. */
-		guard(qstate, id);
-		review_t review;
-		if (qstate->blacklist != NULL) {
-			/* Clients must not have to wait for a prefetch that gets no response. */
-			(void)review_message(icp_module_of(qstate->env, id), qstate, &review);
-		}
-	} else if (response != NULL && must_not_be_stored(qstate, response->rep)) {
-		guard(qstate, id);
-	} else {
-		qstate->no_cache_store = 0;
-		qstate->minfo[id] = NULL;
-	}
-	return 1;
+	return rep->security == sec_status_bogus && icp_must_validate(qstate);
 }
 
 static void fail(struct module_qstate *qstate)
@@ -136,162 +67,334 @@ static void fail(struct module_qstate *qstate)
 	qstate->return_rcode = LDNS_RCODE_SERVFAIL;
 }
 
-/*! Puts the block page's or the stripped answer in place of the real one, if that is the outcome.
- */
-static void replace(icp_module_t *module, struct module_qstate *qstate, const icp_chain_t *chain,
-	const icp_outcome_t *outcome)
+/*! What was found out about a reply. */
+enum finding {
+	FINDING_NONE,   /*!< It leads to no address: there is nothing to judge. */
+	FINDING_JUDGED, /*!< The outcome is set. */
+	FINDING_WAIT,   /*!< Sub-queries must end first. */
+};
+
+/*! Judges a reply; if sub-queries are needed for that, they are made if may_ask is set. */
+static enum finding judge(run_t *run, struct reply_info *rep, bool may_ask, icp_outcome_t *outcome)
 {
-	int ret = ICP_EOK;
-	if (outcome->kind == ICP_OUTCOME_BLOCK) {
-		ret = icp_answer_block(qstate, &module->config, outcome->reason, &outcome->domain);
-	} else if (outcome->kind == ICP_OUTCOME_STRIP) {
-		ret = icp_answer_strip(qstate, chain->rrsets, chain->count, outcome->rulings);
+	if (!icp_query_plan(run->qstate, run->query, rep)) {
+		*outcome = (icp_outcome_t){.kind = ICP_OUTCOME_FAIL};
+		return FINDING_JUDGED;
 	}
-	if (ret != ICP_EOK || outcome->kind == ICP_OUTCOME_FAIL) {
+	if (icp_query_lacks(run->query) && (!may_ask || icp_query_ask(run->qstate, run->query))) {
+		return FINDING_WAIT;
+	}
+	return icp_module_judge(run->module, run->qstate, run->query, rep, outcome) ? FINDING_JUDGED
+										    : FINDING_NONE;
+}
+
+/*! Puts the block page's, the stripped or the trimmed answer in place of the real one, if that is
+ * the outcome. */
+static void replace(run_t *run, struct reply_info *rep, const icp_outcome_t *outcome)
+{
+	struct module_qstate *qstate = run->qstate;
+	const icp_config_t *config = &run->module->config;
+	int ret = ICP_EOK;
+	switch (outcome->kind) {
+	case ICP_OUTCOME_SERVE:
+		qstate->return_msg->rep = icp_answer_trim(qstate, rep, outcome->left_out);
+		ret = qstate->return_msg->rep != NULL ? ICP_EOK : ICP_ENOMEM;
+		break;
+	case ICP_OUTCOME_STRIP:
+		ret = icp_answer_strip(qstate, config, rep, outcome->rulings);
+		break;
+	case ICP_OUTCOME_BLOCK:
+		ret = icp_answer_block(qstate, config, outcome->reason, &outcome->domain);
+		break;
+	case ICP_OUTCOME_FAIL:
+		ret = ICP_ENOMEM;
+		break;
+	}
+	if (ret != ICP_EOK) {
 		fail(qstate);
 	}
 }
 
-static bool is_bogus(const struct module_qstate *qstate, enum sec_status security)
+/*! Judges the message that is cached for the query, and renews its lease or parks it. */
+static enum finding review(run_t *run, bool may_ask, icp_cached_t *cached, icp_outcome_t *outcome)
 {
-	return security == sec_status_bogus && icp_must_validate(qstate);
+	struct module_qstate *qstate = run->qstate;
+	if (!icp_cache_find(qstate, &qstate->qinfo, cached)) {
+		return FINDING_NONE;
+	}
+	struct reply_info *rep = cached->msg->rep;
+	enum finding finding = judge(run, rep, may_ask, outcome);
+	if (finding != FINDING_JUDGED) {
+		return finding;
+	}
+	if (cached->is_stale) {
+		icp_module_count(run->module, qstate, ICP_STAT_STALE, 1);
+	}
+	if (outcome->kind != ICP_OUTCOME_SERVE) {
+		icp_cache_park(qstate);
+	} else if (outcome->left_out == NULL) {
+		icp_cache_renew(qstate, cached, outcome->lease);
+		icp_module_count(run->module, qstate, ICP_STAT_RENEWED, 1);
+	} else {
+		/* The next query is judged as well; new data is stored without what is left out. */
+		icp_cache_park(qstate);
+	}
+	return finding;
 }
 
-/*! Answers from the message that is cached for the query, if its data is valid. */
-static bool answer_from_message(icp_module_t *module, struct module_qstate *qstate, bool *due)
+/*! For the queries that wait for this one. */
+static void keep_real_addresses(run_t *run, const struct reply_info *rep)
 {
-	review_t review;
-	if (!review_message(module, qstate, &review)) {
+	run->query->own.count = 0;
+	if (!is_bogus(run->qstate, rep)) {
+		(void)icp_read_addresses(
+			run->qstate->region, rep->rrsets, rep->an_numrrsets, &run->query->own);
+	}
+}
+
+/*! Makes a reviewed message the result, if its data is valid. */
+static bool answer_from(run_t *run, const icp_cached_t *cached, const icp_outcome_t *outcome)
+{
+	struct module_qstate *qstate = run->qstate;
+	struct reply_info *rep = cached->msg->rep;
+	if (rep->security == sec_status_unchecked && icp_must_validate(qstate)) {
 		return false;
 	}
-	*due = review.prefetch_due && review.outcome.kind == ICP_OUTCOME_SERVE;
-	if (review.chain.security == sec_status_unchecked && icp_must_validate(qstate)) {
-		return false;
-	}
-	qstate->return_msg = review.msg;
+	qstate->return_msg = cached->msg;
 	qstate->return_rcode = LDNS_RCODE_NOERROR;
-	if (!is_bogus(qstate, review.chain.security)) {
-		replace(module, qstate, &review.chain, &review.outcome);
+	keep_real_addresses(run, rep);
+	if (!is_bogus(qstate, rep)) {
+		replace(run, rep, outcome);
 	}
 	return true;
+}
+
+static bool bears_soa(const struct reply_info *rep)
+{
+	for (size_t i = 0; i < rep->ns_numrrsets; i++) {
+		if (icp_rrset_type(rep->rrsets[rep->an_numrrsets + i]) == LDNS_RR_TYPE_SOA) {
+			return true;
+		}
+	}
+	return false;
 }
 
 /*!
- * Answers a blocked name, which has no message, from its cached RRsets. A name that they permit
- * was blocked until now, or its message was lost: the iterator gets its answer whole, once.
+ * True for a response that the iterator must not store: all answers to a judged query, since a
+ * chain of CNAMEs is stored with its end, and whatever else leads to addresses. A referral leads to
+ * those of name servers, is no message and must be stored.
  */
-static bool answer_from_rrsets(icp_module_t *module, struct module_qstate *qstate)
+static bool must_not_be_stored(const struct module_qstate *qstate, const struct reply_info *rep)
 {
-	icp_chain_t chain;
-	icp_outcome_t outcome;
-	if (!icp_cache_chain(qstate, &chain)) {
+	int rcode = FLAGS_GET_RCODE(rep->flags);
+	if (icp_is_judged_query(&qstate->qinfo) &&
+		(rep->an_numrrsets > 0 ||
+			(rcode != LDNS_RCODE_NOERROR && rcode != LDNS_RCODE_NXDOMAIN))) {
+		return true;
+	}
+	if (!icp_read_leads(rep->rrsets, rep->rrset_count)) {
 		return false;
 	}
-	if (chain.security <= sec_status_bogus && icp_must_validate(qstate)) {
-		return false;
-	}
-	if (!icp_module_judge(module, qstate, &chain, &outcome) ||
-		outcome.kind == ICP_OUTCOME_SERVE) {
-		return false;
-	}
-	replace(module, qstate, &chain, &outcome);
-	return true;
+	return rep->an_numrrsets > 0 || rcode != LDNS_RCODE_NOERROR || bears_soa(rep) ||
+	       !ub_is_referral(qstate, rep);
 }
 
-static void operate_new(icp_module_t *module, struct module_qstate *qstate, int id)
+/*!
+ * Runs before the iterator stores a response, also one that qname minimisation asked for under
+ * another name. Answers that lead to addresses must not be stored; referrals and negative answers
+ * are, as always. On a timeout there is no response.
+ */
+static int on_response(
+	struct module_qstate *qstate, struct dns_msg *response, int id, void *argument)
 {
-	qstate->ext_state[id] = module_wait_module;
-	if (!icp_is_address_query(&qstate->qinfo)) {
+	run_t run = {icp_module_of(qstate->env, id), qstate, icp_query_of(qstate, id), id};
+	(void)argument;
+	if (qstate->no_cache_lookup || qstate->qinfo.qclass != LDNS_RR_CLASS_IN) {
+		return 1;
+	}
+	if (run.query == NULL) {
+		qstate->no_cache_store = 1;
+	} else if (response == NULL && icp_is_judged_query(&qstate->qinfo)) {
+		/* The iterator may start again, and find in the cache what it needs. */
+		guard(qstate, run.query);
+		if (qstate->blacklist != NULL) {
+			/* Clients must not have to wait for a prefetch that gets no response. */
+			icp_cached_t cached;
+			icp_outcome_t outcome;
+			(void)review(&run, false, &cached, &outcome);
+		}
+	} else if (response != NULL) {
+		run.query->guarded = must_not_be_stored(qstate, response->rep);
+		run.query->responded = true;
+		qstate->no_cache_store = run.query->guarded;
+		if (!run.query->guarded) {
+			icp_cache_forget_replaced(qstate, response->rep);
+		}
+	}
+	return 1;
+}
+
+/*! With serve-expired-client-timeout set, Unbound itself serves a stale message, once it has waited
+ * for the upstream. */
+static bool waits_for_upstream(const struct module_qstate *qstate, const icp_cached_t *cached)
+{
+	return cached->is_stale && qstate->env->cfg->serve_expired_client_timeout > 0;
+}
+
+static void operate_new(run_t *run)
+{
+	struct module_qstate *qstate = run->qstate;
+	qstate->ext_state[run->id] = module_wait_module;
+	if (qstate->qinfo.qclass != LDNS_RR_CLASS_IN) {
 		return;
 	}
-	guard(qstate, id);
+	if (ub_limit_stale(qstate->env->cfg)) {
+		log_warn(
+			"icpgate: serve-expired-ttl: 0 and serve-expired-ttl-reset: yes were undone");
+	}
+	if (icp_is_judged_query(&qstate->qinfo)) {
+		guard(qstate, run->query);
+	}
 	if (is_internal(qstate) || qstate->no_cache_lookup) {
 		return;
 	}
-	if (qstate->blacklist != NULL) {
-		/* A prefetch, to bring new data; meanwhile clients are served what is cached. */
-		review_t review;
-		(void)review_message(module, qstate, &review);
+	icp_cached_t cached;
+	icp_outcome_t outcome;
+	enum finding finding = review(run, true, &cached, &outcome);
+	if (finding == FINDING_WAIT) {
+		qstate->ext_state[run->id] = module_wait_subquery;
 		return;
 	}
-	bool prefetch_due = false;
-	if (answer_from_message(module, qstate, &prefetch_due)) {
-		qstate->need_refetch = prefetch_due;
-		qstate->ext_state[id] = module_finished;
-	} else if (answer_from_rrsets(module, qstate)) {
-		qstate->ext_state[id] = module_finished;
+	/* A prefetch is to bring new data; meanwhile clients are served what was just reviewed. */
+	if (finding == FINDING_NONE || qstate->blacklist != NULL ||
+		waits_for_upstream(qstate, &cached) || !answer_from(run, &cached, &outcome)) {
+		return;
 	}
+	if (outcome.kind == ICP_OUTCOME_SERVE) {
+		qstate->need_refetch = cached.prefetch_due;
+		if (cached.is_stale) {
+			icp_answer_mark_stale(qstate);
+		}
+	}
+	qstate->need_refetch |= cached.is_stale;
+	qstate->ext_state[run->id] = module_finished;
 }
 
-/*! Stores and answers for a name that is not to be served as it is. */
-static void refuse_answer(icp_module_t *module, struct module_qstate *qstate,
-	const icp_chain_t *chain, const icp_outcome_t *outcome, bool store)
+/*! Stores and answers for a query whose reply is not to be served as it is. */
+static void refuse_answer(run_t *run, struct reply_info *rep, const icp_outcome_t *outcome)
 {
-	icp_cache_drop(qstate);
-	if (store) {
-		icp_cache_store_rrsets(qstate, qstate->return_msg->rep);
-	}
-	if (!is_bogus(qstate, chain->security)) {
-		replace(module, qstate, chain, outcome);
-	} else if (store) {
+	struct module_qstate *qstate = run->qstate;
+	if (!may_store(qstate)) {
+		icp_cache_park(qstate);
+	} else if (!is_bogus(qstate, rep)) {
+		icp_cache_store_parked(qstate, rep);
+	} else {
 		/* Or every query would fetch and validate it again. */
+		icp_cache_park(qstate);
+		icp_cache_store_rrsets(qstate, rep);
 		icp_cache_store_failure(qstate);
 	}
+	if (!is_bogus(qstate, rep)) {
+		replace(run, rep, outcome);
+	}
 }
 
-static void judge_answer(icp_module_t *module, struct module_qstate *qstate, int id)
+/*! Stores and answers for a query whose reply passed, save for RRsets to be left out. */
+static void serve_answer(run_t *run, struct reply_info *rep, const icp_outcome_t *outcome)
 {
-	struct reply_info *rep = qstate->return_msg->rep;
-	bool store = is_guarded(qstate, id);
-	icp_chain_t chain = answer_of(rep);
-	icp_outcome_t outcome;
+	struct module_qstate *qstate = run->qstate;
+	replace(run, rep, outcome);
+	if (qstate->return_msg == NULL || !may_store(qstate)) {
+		return;
+	}
+	if (outcome->left_out != NULL) {
+		icp_cache_store_rrsets(qstate, rep);
+	}
+	icp_cache_store_leased(qstate, qstate->return_msg->rep, outcome->lease);
+}
 
+/*! A reply that leads to no address, or that nobody judges: stores what the iterator was kept from
+ * storing. */
+static void pass_answer(run_t *run, struct reply_info *rep)
+{
+	/* ANY is put together from the cache each time, with whatever is there. */
+	bool gathered = run->qstate->qinfo.qtype == LDNS_RR_TYPE_ANY && !run->query->responded;
+	if (run->query->guarded && may_store(run->qstate) && !gathered) {
+		icp_cache_store(run->qstate, rep);
+	}
+}
+
+static void judge_reply(run_t *run)
+{
+	struct module_qstate *qstate = run->qstate;
+	struct reply_info *rep = qstate->return_msg->rep;
+	icp_outcome_t outcome;
 	if (is_internal(qstate)) {
-		if (store) {
-			icp_cache_store_rrsets(qstate, rep);
+		if (!icp_read_leads(rep->rrsets, rep->rrset_count)) {
+			pass_answer(run, rep);
+		} else if (may_store(qstate)) {
+			icp_cache_store_parked(qstate, rep);
 		}
-	} else if (!icp_module_judge(module, qstate, &chain, &outcome)) {
-		/* No address in it, so nothing that a verdict could change. */
-		if (store) {
-			icp_cache_store(qstate, rep, rep->ttl);
+		return;
+	}
+	switch (judge(run, rep, true, &outcome)) {
+	case FINDING_NONE:
+		pass_answer(run, rep);
+		break;
+	case FINDING_WAIT:
+		qstate->ext_state[run->id] = module_wait_subquery;
+		break;
+	case FINDING_JUDGED:
+		if (outcome.kind == ICP_OUTCOME_SERVE) {
+			serve_answer(run, rep, &outcome);
+		} else {
+			refuse_answer(run, rep, &outcome);
 		}
-	} else if (outcome.kind != ICP_OUTCOME_SERVE) {
-		refuse_answer(module, qstate, &chain, &outcome, store);
-	} else if (store) {
-		icp_cache_store(qstate, rep, outcome.lease);
-	} else if (!qstate->no_cache_lookup) {
-		/* Should the iterator have stored it after all. */
-		icp_cache_renew(qstate, outcome.lease);
 	}
 }
 
 /*! The upstream failed. Data that is valid is served all the same, as if its lease had not ended
- * in between; a failure is cached as the iterator would. */
-static void handle_failure(icp_module_t *module, struct module_qstate *qstate, int id)
+ * in between; stale data is, by Unbound itself, if it was just found to pass. A failure is cached
+ * as the iterator would. */
+static void handle_failure(run_t *run)
 {
-	bool due;
-	if (!is_internal(qstate) && !qstate->no_cache_lookup &&
-		answer_from_message(module, qstate, &due)) {
+	struct module_qstate *qstate = run->qstate;
+	icp_cached_t cached;
+	icp_outcome_t outcome;
+	enum finding finding = FINDING_NONE;
+	if (!is_internal(qstate) && !qstate->no_cache_lookup) {
+		finding = review(run, true, &cached, &outcome);
+	}
+	if (finding == FINDING_WAIT) {
+		qstate->ext_state[run->id] = module_wait_subquery;
+		return;
+	}
+	bool serves_stale =
+		finding == FINDING_JUDGED && cached.is_stale && outcome.kind == ICP_OUTCOME_SERVE;
+	if (serves_stale) {
+		icp_cache_skip_recursion(qstate);
+	} else if (finding == FINDING_JUDGED && answer_from(run, &cached, &outcome)) {
 		icp_cache_delay_prefetch(qstate);
-	} else if (is_guarded(qstate, id) && ub_failure_is_cacheable(qstate) &&
+	} else if (run->query->guarded && may_store(qstate) && ub_failure_is_cacheable(qstate) &&
 		   !icp_cache_has_answer(qstate)) {
 		icp_cache_store_failure(qstate);
 	}
 }
 
-static void operate_done(icp_module_t *module, struct module_qstate *qstate, int id)
+static void operate_done(run_t *run)
 {
-	bool answered = qstate->return_rcode == LDNS_RCODE_NOERROR && qstate->return_msg != NULL;
-	qstate->ext_state[id] = module_finished;
-	if (icp_is_address_query(&qstate->qinfo)) {
-		if (answered) {
-			judge_answer(module, qstate, id);
-		} else if (qstate->return_rcode == LDNS_RCODE_SERVFAIL) {
-			handle_failure(module, qstate, id);
-		}
-	} else if (answered && is_guarded(qstate, id)) {
-		/* A step of qname minimisation was the last response; the rest was cached. */
-		icp_cache_store(qstate, qstate->return_msg->rep, qstate->return_msg->rep->ttl);
+	struct module_qstate *qstate = run->qstate;
+	run->query->below_done = true;
+	qstate->ext_state[run->id] = module_finished;
+	if (qstate->qinfo.qclass != LDNS_RR_CLASS_IN) {
+		return;
+	}
+	if (qstate->return_rcode == LDNS_RCODE_NOERROR && qstate->return_msg != NULL) {
+		keep_real_addresses(run, qstate->return_msg->rep);
+		judge_reply(run);
+	} else if (qstate->return_rcode == LDNS_RCODE_SERVFAIL &&
+		   icp_is_judged_query(&qstate->qinfo)) {
+		handle_failure(run);
 	}
 }
 
@@ -309,14 +412,22 @@ void operate(
 	struct module_qstate *qstate, enum module_ev event, int id, struct outbound_entry *outbound)
 {
 	(void)outbound;
-	icp_module_t *module = icp_module_of(qstate->env, id);
+	run_t run = {icp_module_of(qstate->env, id), qstate, icp_query_of(qstate, id), id};
+	if (run.query == NULL) {
+		event = module_event_error;
+	}
 	switch (event) {
 	case module_event_new:
 	case module_event_pass:
-		operate_new(module, qstate, id);
+		/* Also when the sub-queries of this one have ended. */
+		if (run.query->below_done) {
+			operate_done(&run);
+		} else {
+			operate_new(&run);
+		}
 		break;
 	case module_event_moddone:
-		operate_done(module, qstate, id);
+		operate_done(&run);
 		break;
 	default:
 		fail(qstate);
@@ -326,10 +437,11 @@ void operate(
 
 void inform_super(struct module_qstate *qstate, int id, struct module_qstate *super)
 {
-	/* The module makes no sub-queries. */
-	(void)qstate;
-	(void)id;
-	(void)super;
+	/* Supers of the modules below have their own way to the result. */
+	icp_query_t *query = super->minfo[id];
+	if (query != NULL) {
+		icp_query_take(query, super, qstate, qstate->minfo[id]);
+	}
 }
 
 void clear(struct module_qstate *qstate, int id)

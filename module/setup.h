@@ -4,14 +4,27 @@
  */
 #pragma once
 
+#include <pthread.h>
+
 #include "core/gate.h"
+#include "core/stats.h"
 #include "module/unbound.h"
+
+/*! How many lines a thread has logged in a second; on a cache line of its own. */
+typedef struct {
+	_Alignas(64) time_t second;
+	unsigned lines;
+	unsigned held_back;
+} icp_log_limit_t;
 
 /*! Shared by all threads; nothing in it changes after setup but inside the gate. */
 typedef struct {
 	icp_config_t config;
 	icp_gate_t *gate;
-	unsigned seats; /*!< One for each worker thread. */
+	unsigned seats; /*!< One for each worker thread; the gate has a spare one behind them. */
+	pthread_mutex_t spare_lock; /*!< Held while the spare seat is used. */
+	icp_stats_t *stats;
+	icp_log_limit_t *log_limits; /*!< One for each seat. */
 } icp_module_t;
 
 typedef int (*icp_response_callback_t)(
@@ -25,6 +38,12 @@ int icp_module_setup(struct module_env *env, int id, icp_response_callback_t on_
 
 /*! \brief Frees the state; also after a failed setup. */
 void icp_module_teardown(struct module_env *env, int id);
+
+/*! \brief The seat for callbacks that don't know their thread. */
+static inline unsigned icp_module_spare_seat(const icp_module_t *module)
+{
+	return module->seats;
+}
 
 /*! \brief The state; NULL before setup. */
 icp_module_t *icp_module_of(const struct module_env *env, int id);

@@ -7,11 +7,14 @@
 
 #include "config.h"
 
+#include <arpa/inet.h>
+
 #ifndef HAVE_PTHREAD
 #error "Unbound without threads forks for each worker, and LMDB must not be used across a fork"
 #endif
 
 #include "dynlibmod/dynlibmod.h"
+#include "iterator/iter_delegpt.h"
 #include "iterator/iterator.h"
 #include "services/cache/dns.h"
 #include "services/cache/rrset.h"
@@ -21,6 +24,7 @@
 #include "util/alloc.h"
 #include "util/config_file.h"
 #include "util/data/dname.h"
+#include "util/data/msgparse.h"
 #include "util/data/msgreply.h"
 #include "util/data/packed_rrset.h"
 #include "util/log.h"
@@ -41,6 +45,45 @@
 static inline int ub_is_expired(time_t ttl, time_t now)
 {
 	return ttl + UB_LAST_SECOND <= now;
+}
+
+/*!
+ * Unbound serves expired messages without asking modules, up to a time that each of them bears;
+ * with serve-expired-ttl 0 it does not look at that. Ten years are as good as no limit, and looked
+ * at.
+ */
+#define UB_STALE_NO_LIMIT 315360000
+
+/*!
+ * \brief Sees to it that expired messages are served to the time that they bear and not beyond;
+ *        unbound-control may have changed that.
+ * \return true if something was to be changed
+ */
+static inline int ub_limit_stale(struct config_file *cfg)
+{
+	if (cfg->serve_expired_ttl != 0 && !cfg->serve_expired_ttl_reset) {
+		return 0;
+	}
+	if (cfg->serve_expired_ttl == 0) {
+		cfg->serve_expired_ttl = UB_STALE_NO_LIMIT;
+		SERVE_EXPIRED_TTL = UB_STALE_NO_LIMIT;
+	}
+	cfg->serve_expired_ttl_reset = 0;
+#if ICP_UNBOUND_MINOR >= 22
+	SERVE_EXPIRED_TTL_RESET = 0;
+#endif
+	return 1;
+}
+
+/*! The upstream has just failed: let an expired message be served for a while without asking it. */
+static inline void ub_skip_recursion(struct reply_info *rep, time_t until)
+{
+#if ICP_UNBOUND_MINOR >= 22
+	rep->serve_expired_norec_ttl = until;
+#else
+	(void)rep;
+	(void)until;
+#endif
 }
 
 /*!
@@ -87,5 +130,39 @@ static inline int ub_failure_is_cacheable(const struct module_qstate *qstate)
 	return qstate->error_response_cache;
 #else
 	return !qstate->was_ratelimited;
+#endif
+}
+
+/*!
+ * True for a response without an answer that is a referral, as the iterator will see it: it names
+ * servers of a zone below the one that was asked, and was not asked of a forwarder.
+ */
+static inline int ub_is_referral(const struct module_qstate *qstate, const struct reply_info *rep)
+{
+	int iterator = modstack_find(&qstate->env->mesh->mods, "iterator");
+	const struct iter_qstate *iq = iterator >= 0 ? qstate->minfo[iterator] : NULL;
+	if (iq == NULL || iq->dp == NULL || (iq->chase_flags & BIT_RD) != 0) {
+		return 0;
+	}
+	for (size_t i = 0; i < rep->ns_numrrsets; i++) {
+		const struct ub_packed_rrset_key *rrset = rep->rrsets[rep->an_numrrsets + i];
+		if (ntohs(rrset->rk.type) == LDNS_RR_TYPE_NS &&
+			dname_strict_subdomain_c(rrset->rk.dname, iq->dp->name)) {
+			return 1;
+		}
+	}
+	return 0;
+}
+
+/*! Makes a query wait for another, which is a query like any client's. */
+static inline int ub_attach_query(
+	struct module_qstate *qstate, struct query_info *question, uint16_t flags)
+{
+	struct module_qstate *created = NULL;
+#if ICP_UNBOUND_MINOR >= 25
+	return (*qstate->env->attach_sub)(
+		qstate, question, qstate->client_info, flags, 0, 0, &created);
+#else
+	return (*qstate->env->attach_sub)(qstate, question, flags, 0, 0, &created);
 #endif
 }

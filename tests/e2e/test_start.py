@@ -116,7 +116,8 @@ def test_daemon_configured_otherwise(site, module):
     [
         'module-config: "validator dynlib iterator"',
         'module-config: "dynlib dns64 validator iterator"',
-        "serve-expired: yes",
+        'module-config: "dynlib respip validator iterator"',
+        "serve-expired-ttl-reset: yes",
     ],
 )
 def test_daemon_with_a_way_around_the_gate(site, module, line):

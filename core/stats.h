@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*!
+ * What a resolver has done since its start, in numbers, for whoever wants to know: counters of
+ * verdicts and answers, and the blocked registrable domains that were asked for most since the
+ * generation in use came into use (see top.h). Nothing here takes a client's address, nor any name
+ * but that of a blocked domain, cut to what can be registered.
+ *
+ *   STORE/stats   a head, then for each thread of the resolver an area of whole pages
+ *
+ * The resolver maps the file and counts by plain stores to its threads' own cache lines; other
+ * processes read it. It is locked while a resolver counts in it, so a second resolver on the same
+ * store counts in memory only. So does one that can't write the file: it is made where the store's
+ * directory may be written to, else an existing one that may be written to is used. Counters start
+ * at zero at each start.
+ *
+ * The file is written whole before it is mapped, so a disk that gets full later can do no harm, and
+ * it is never made smaller. But no process can protect what it has mapped from others that may
+ * write to the file: if one of them truncates it, the kernel ends the resolver with SIGBUS at its
+ * next count. Removing the file is harmless.
+ *
+ * Threads: each thread counts with a seat of its own, as with a gate. Reading goes through the
+ * file, in any process.
+ */
+#pragma once
+
+#include "core/config.h"
+#include "core/top.h"
+
+#define ICP_STATS_FILE "stats"
+#define ICP_STATS_SEATS_MAX 1024 /*!< More threads than a resolver can have. */
+
+/*! All counters but those of judgements: constant, key, meaning. A change is a new format. */
+#define ICP_STAT_TABLE(ENTRY)                                                                      \
+	ENTRY(SERVED, "served", "answers served as they were")                                     \
+	ENTRY(STRIPPED, "stripped", "answers served without some of their addresses")              \
+	ENTRY(BLOCKED, "blocked", "answers blocked")                                               \
+	ENTRY(MONITORED, "monitored", "answers served that enforce mode would not serve so")       \
+	ENTRY(FAILED, "failed", "answers that could not be judged")                                \
+	ENTRY(ADDITIONAL, "additional_removed", "records taken out of additional sections")        \
+	ENTRY(RENEWED, "leases_renewed", "leases renewed")                                         \
+	ENTRY(STALE, "stale_judged", "expired answers judged")                                     \
+	ENTRY(LICENCE, "licence_warnings", "passed at addresses that the licence does not hold")
+
+#define ICP_STAT_CONSTANT(constant, key, meaning) ICP_STAT_##constant,
+enum icp_stat { ICP_STAT_TABLE(ICP_STAT_CONSTANT) ICP_STAT_COUNT };
+#undef ICP_STAT_CONSTANT
+
+/*! \brief A counter's name for programs ("leases_renewed"). */
+const char *icp_stat_key(enum icp_stat stat);
+
+/*! \brief A counter's name for people ("leases renewed"). */
+const char *icp_stat_title(enum icp_stat stat);
+
+typedef struct icp_stats icp_stats_t;
+
+/*!
+ * \brief Begins to count from zero, in the store's file if possible, else in memory.
+ * \param store  the store's directory
+ * \param seats  1 to ICP_STATS_SEATS_MAX
+ * \param now    seconds
+ * \param diag   says why other processes will not see the counts; empty when they will
+ * \retval ICP_EOK
+ * \retval ICP_EINVAL  too many seats
+ * \retval ICP_ENOMEM
+ */
+int icp_stats_open(icp_stats_t **stats, const char *store, enum icp_mode mode, unsigned seats,
+	int64_t now, icp_diag_t *diag);
+
+/*! \brief Ends counting; the file stays, to be read. NULL is fine. No seat may be in use. */
+void icp_stats_close(icp_stats_t *stats);
+
+/*!
+ * \brief Counts a judgement, and takes note of the generation that it was based on: the list of
+ *        blocked domains begins anew with each change of it.
+ * \param generation  0: the index can't be read, or was not asked; that of the last time stays
+ * \param now         seconds
+ */
+void icp_stats_judged(icp_stats_t *stats, unsigned seat, const icp_judgement_t *judgement,
+	uint64_t generation, int64_t now);
+
+/*! \brief Adds to a counter. */
+void icp_stats_count(icp_stats_t *stats, unsigned seat, enum icp_stat stat, uint64_t number);
+
+/*!
+ * \brief Counts one query for a name that is blocked (in mode monitor: would be) on the list of its
+ *        registrable domain; a name that is itself a public suffix counts for itself. To be called
+ *        after icp_stats_judged, whose generation it is counted for.
+ */
+void icp_stats_blocked(icp_stats_t *stats, unsigned seat, const icp_name_t *name);
+
+/*! What a file says. */
+typedef struct {
+	bool counting; /*!< A resolver counts in it now. */
+	enum icp_mode mode;
+	unsigned seats;
+	int64_t started;
+	uint64_t judged[ICP_BLOCK + 1][ICP_REASON_COUNT]; /*!< By verdict and reason. */
+	uint64_t counts[ICP_STAT_COUNT];
+	uint64_t generation; /*!< In use when last a judgement was based on one; 0: none so far. */
+	int64_t since;       /*!< It is in use; ICP_TIME_NONE without one. */
+	icp_top_list_t top;  /*!< Blocked domains since then, sorted. */
+	unsigned left_out;   /*!< Sets of seats that are not in top: the resolver was killed while
+				it wrote there. What was counted there is not in `bound` either. */
+} icp_stats_snapshot_t;
+
+/*!
+ * \brief Reads the file of a store: the sum of all seats.
+ * \param snapshot  freed with icp_stats_snapshot_deinit; zeroed on failure
+ * \retval ICP_EOK
+ * \retval ICP_ENOSTORE  no resolver has counted here
+ * \retval ICP_ESYS      can't be read
+ * \retval ICP_EVERSION  another format, of another version of the resolver's module
+ * \retval ICP_EDAMAGED  truncated, never finished, or its content contradicts itself
+ * \retval ICP_EBUSY     a resolver is starting, again and again or for long
+ * \retval ICP_ENOMEM
+ */
+int icp_stats_read(icp_stats_snapshot_t *snapshot, const char *store, icp_diag_t *diag);
+
+/*! \brief Frees what the snapshot owns; a zeroed one is fine. */
+void icp_stats_snapshot_deinit(icp_stats_snapshot_t *snapshot);

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*!
+ * What the module knows of a query while it runs, and the sub-queries of HTTPS and SVCB queries.
+ *
+ * An HTTPS or SVCB answer is judged by its address hints, by the A and AAAA of the query name, and
+ * by those of the names that its records point at (TargetName): a client goes to these. What is
+ * not cached is asked for by sub-queries, which are queries like any client's; each leaves the real
+ * addresses of its answer in its own state, from which they are copied when it is done.
+ *
+ * All memory is the query's region; every function is for the thread that runs the query.
+ */
+#pragma once
+
+#include "module/cache.h"
+#include "module/read.h"
+
+#define ICP_TARGETS_MAX 8 /*!< Targets that are looked up, those of the best priority. */
+#define ICP_LOOKUPS_MAX (2 * (1 + ICP_TARGETS_MAX))
+
+/*! A or AAAA of a name that an answer leads to. */
+typedef struct {
+	struct query_info question;
+	icp_addresses_t found;
+	bool asked; /*!< By a sub-query. */
+	bool done;
+} icp_lookup_t;
+
+typedef struct {
+	bool guarded;    /*!< The module keeps the iterator from storing the answer. */
+	bool responded;  /*!< Since it was guarded, there was an upstream response. */
+	bool below_done; /*!< The modules below are done; what they returned is being judged. */
+	icp_addresses_t
+		own; /*!< Real addresses of the answer, for queries that wait for this one. */
+	icp_lookup_t *lookups; /*!< The query name's come first. */
+	size_t lookup_count;
+} icp_query_t;
+
+/*! \brief The state of a query, made if there is none. NULL: out of memory. */
+icp_query_t *icp_query_of(struct module_qstate *qstate, int id);
+
+/*!
+ * \brief Sets up the lookups for an HTTPS or SVCB answer, and finds what is cached; none for any
+ *        other answer. What was found before is kept as far as the answer still leads there.
+ * \return false: out of memory
+ */
+bool icp_query_plan(struct module_qstate *qstate, icp_query_t *query, const struct reply_info *rep);
+
+/*! \brief True when a lookup is not done yet. */
+bool icp_query_lacks(const icp_query_t *query);
+
+/*!
+ * \brief Asks for what is not done.
+ * \return true if there is anything to wait for; what can't be asked for counts as done
+ */
+bool icp_query_ask(struct module_qstate *qstate, icp_query_t *query);
+
+/*! \brief Takes the result of a sub-query that has ended. */
+void icp_query_take(icp_query_t *query, struct module_qstate *super,
+	const struct module_qstate *sub, const icp_query_t *sub_query);
