@@ -4,8 +4,8 @@
 #include <arpa/inet.h>
 #include <string.h>
 
-#define PARKED_TTL 0         /*!< Absolute: 1970. */
-#define PARKED_TTL_STORED -2 /*!< Relative to now; not 0, with which no message is stored. */
+#define PARKED_TTL 0           /*!< Absolute: 1970. */
+#define PARKED_TTL_STORED (-2) /*!< Relative to now; not 0, with which no message is stored. */
 
 bool icp_is_judged_query(const struct query_info *qinfo)
 {
@@ -32,6 +32,7 @@ static struct msgreply_entry *lookup(
 static bool data_end(const struct reply_info *rep, time_t *end)
 {
 	struct rrset_ref *refs = ((struct reply_info *)rep)->ref;
+	*end = 0;
 	if (!rrset_array_lock(refs, rep->rrset_count, 0)) {
 		return false;
 	}

@@ -130,13 +130,11 @@ static enum finding review(run_t *run, bool may_ask, icp_cached_t *cached, icp_o
 	if (cached->is_stale) {
 		icp_module_count(run->module, qstate, ICP_STAT_STALE, 1);
 	}
-	if (outcome->kind != ICP_OUTCOME_SERVE) {
-		icp_cache_park(qstate);
-	} else if (outcome->left_out == NULL) {
+	if (outcome->kind == ICP_OUTCOME_SERVE && outcome->left_out == NULL) {
 		icp_cache_renew(qstate, cached, outcome->lease);
 		icp_module_count(run->module, qstate, ICP_STAT_RENEWED, 1);
 	} else {
-		/* The next query is judged as well; new data is stored without what is left out. */
+		/* Also where only something is left out; new data is stored without that. */
 		icp_cache_park(qstate);
 	}
 	return finding;

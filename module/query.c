@@ -114,7 +114,7 @@ bool icp_query_plan(struct module_qstate *qstate, icp_query_t *query, const stru
 	if (!is_service || !icp_read_leads(rep->rrsets, rep->an_numrrsets)) {
 		return true;
 	}
-	query->lookups = regional_alloc(qstate->region, ICP_LOOKUPS_MAX * sizeof *query->lookups);
+	query->lookups = regional_alloc(qstate->region, sizeof *query->lookups * ICP_LOOKUPS_MAX);
 	if (query->lookups == NULL) {
 		return false;
 	}

@@ -15,7 +15,7 @@
 #include "module/read.h"
 
 #define ICP_TARGETS_MAX 8 /*!< Targets that are looked up, those of the best priority. */
-#define ICP_LOOKUPS_MAX (2 * (1 + ICP_TARGETS_MAX))
+#define ICP_LOOKUPS_MAX ((size_t)2 * (1 + ICP_TARGETS_MAX))
 
 /*! A or AAAA of a name that an answer leads to. */
 typedef struct {

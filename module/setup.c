@@ -62,6 +62,10 @@ static int check_daemon(const struct module_env *env, icp_diag_t *diag)
 			"module-config: \"%s\" is not supported; allowed: \"dynlib validator iterator\", \"dynlib iterator\"",
 			cfg->module_conf);
 	}
+	if (cfg->harden_referral_path) {
+		return icp_fail(diag, ICP_ECONFIG,
+			"harden-referral-path: yes is not supported: the addresses of name servers would be looked up as by a client, and blocked ones not be found");
+	}
 	if (cfg->serve_expired_ttl_reset) {
 		return icp_fail(diag, ICP_ECONFIG,
 			"serve-expired-ttl-reset: yes is not supported: Unbound would serve names that were blocked in the meantime");

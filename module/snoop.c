@@ -5,17 +5,17 @@
 
 #include "module/read.h"
 
+static bool allows_snooping(const struct config_str2list *entry)
+{
+	while (entry != NULL && strcmp(entry->str2, "allow_snoop") != 0) {
+		entry = entry->next;
+	}
+	return entry != NULL;
+}
+
 bool icp_snoop_is_allowed(const struct config_file *cfg)
 {
-	const struct config_str2list *lists[] = {cfg->acls, cfg->interface_actions};
-	for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) {
-		for (const struct config_str2list *entry = lists[i]; entry; entry = entry->next) {
-			if (strcmp(entry->str2, "allow_snoop") == 0) {
-				return true;
-			}
-		}
-	}
-	return false;
+	return allows_snooping(cfg->acls) || allows_snooping(cfg->interface_actions);
 }
 
 /*! What is cached ends at a time; what was put together for one reply has a TTL in seconds. */

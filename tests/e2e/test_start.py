@@ -117,6 +117,7 @@ def test_daemon_configured_otherwise(site, module):
         'module-config: "validator dynlib iterator"',
         'module-config: "dynlib dns64 validator iterator"',
         'module-config: "dynlib respip validator iterator"',
+        "harden-referral-path: yes",
         "serve-expired-ttl-reset: yes",
     ],
 )
