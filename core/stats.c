@@ -17,7 +17,7 @@
 #include "core/suffix.h"
 
 #define CACHE_LINE 64
-#define MEMO_SLOTS 4096 /*!< Power of two. */
+#define MEMO_SLOTS 32768 /*!< Power of two. */
 #define MEMO_LABELS UINT64_C(0xff)
 #define PATH_ROOM 4096
 

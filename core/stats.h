@@ -99,8 +99,8 @@ typedef struct {
 	uint64_t generation; /*!< In use when last a judgement was based on one; 0: none so far. */
 	int64_t since;       /*!< It is in use; ICP_TIME_NONE without one. */
 	icp_top_list_t top;  /*!< Blocked domains since then, sorted. */
-	unsigned left_out;   /*!< Sets of seats that are not in top: the resolver was killed while
-				it wrote there. What was counted there is not in `bound` either. */
+	unsigned left_out; /*!< Sets of seats that are missing in top, and whose names `bound` does
+			      not hold for: the resolver ended, or was stopped, while it wrote. */
 } icp_stats_snapshot_t;
 
 /*!

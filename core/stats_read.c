@@ -13,6 +13,7 @@
 #include "core/time.h"
 
 #define READ_TRIES 100
+#define PATIENCE 500     /*!< Milliseconds in all, for a resolver that is about to write. */
 #define PAUSE_NS 1000000 /*!< Between two tries. */
 
 /*! A file being read. */
@@ -23,6 +24,7 @@ typedef struct {
 	icp_stats_head_t head;
 	icp_stats_turn_t turn;
 	icp_top_set_t *sets; /*!< Room for one of each seat. */
+	unsigned patience;   /*!< With threads in the midst of a change, see top.h. */
 } source_t;
 
 static int truncated(const source_t *source)
@@ -164,7 +166,7 @@ static int read_set(source_t *source, size_t index, icp_stats_snapshot_t *snapsh
 	for (size_t seat = 0; seat < source->head.seats; seat++) {
 		off_t at = area_at(seat) + (off_t)offsetof(icp_stats_area_t, top.sets) +
 			   (off_t)(index * sizeof(icp_top_set_t));
-		int ret = icp_top_copy(&source->sets[count], fetch, source, at);
+		int ret = icp_top_copy(&source->sets[count], fetch, source, at, &source->patience);
 		if (ret == ICP_EOK) {
 			count++;
 		} else if (ret == ICP_EBUSY) {
@@ -232,6 +234,7 @@ static int read_source(source_t *source, const char *store, icp_stats_snapshot_t
 	for (unsigned tries = 0; tries < READ_TRIES; tries++) {
 		icp_stats_snapshot_deinit(snapshot);
 		snapshot->counting = is_counting(source);
+		source->patience = snapshot->counting ? PATIENCE : 0;
 		ret = read_once(source, snapshot);
 		if (ret != ICP_EBUSY) {
 			break;

@@ -7,10 +7,9 @@
 #include <time.h>
 #include <xxhash.h>
 
-#define COPY_TRIES 600 /*!< Half a second, which no writer is kept from going on. */
-#define COPY_SPINS 100 /*!< Of these, tries without a pause. */
-#define PAUSE_NS 1000000
-#define SET_SHIFT 59 /*!< The upper bits of a hash are the number of its set. */
+#define TRIES_AT_ONCE 20 /*!< A change takes less time than a try. */
+#define PAUSE_NS 1000000 /*!< A millisecond, for a writer that does not run. */
+#define SET_SHIFT 59     /*!< The upper bits of a hash are the number of its set. */
 #define FIRST_ITEMS 64
 
 _Static_assert(UINT64_C(1) << (64 - SET_SHIFT) == ICP_TOP_SETS, "a hash names its set");
@@ -44,9 +43,7 @@ static void reset(icp_top_set_t *set, uint64_t turn)
 	uint64_t sequence = get(&set->sequence);
 	put(&set->sequence, sequence + 1);
 	for (size_t i = 0; i < ICP_TOP_WAYS; i++) {
-		put(&set->hash[i], 0);
 		put(&set->count[i], 0);
-		put(&set->error[i], 0);
 	}
 	put(&set->turn, turn);
 	put(&set->sequence, sequence + 2);
@@ -113,9 +110,10 @@ void icp_top_add(icp_top_t *top, uint64_t turn, const uint8_t *wire, size_t leng
 	replace(set, lowest(set), hash, &name);
 }
 
-int icp_top_copy(icp_top_set_t *set, icp_top_fetch_t fetch, void *context, off_t at)
+int icp_top_copy(
+	icp_top_set_t *set, icp_top_fetch_t fetch, void *context, off_t at, unsigned *patience)
 {
-	for (unsigned tries = 0; tries < COPY_TRIES; tries++) {
+	for (unsigned tries = 1;; tries++) {
 		uint64_t before;
 		uint64_t after;
 		int ret = fetch(context, at, &before, sizeof before);
@@ -126,11 +124,15 @@ int icp_top_copy(icp_top_set_t *set, icp_top_fetch_t fetch, void *context, off_t
 		if (before == after && before % 2 == 0) {
 			return ICP_EOK;
 		}
-		if (tries >= COPY_SPINS) {
-			nanosleep(&(const struct timespec){.tv_nsec = PAUSE_NS}, NULL);
+		if (tries < TRIES_AT_ONCE) {
+			continue;
 		}
+		if (*patience == 0) {
+			return ICP_EBUSY;
+		}
+		--*patience;
+		nanosleep(&(const struct timespec){.tv_nsec = PAUSE_NS}, NULL);
 	}
-	return ICP_EBUSY;
 }
 
 /*! What one set says of a name. */

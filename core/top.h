@@ -81,12 +81,15 @@ typedef int (*icp_top_fetch_t)(void *context, off_t at, void *out, size_t length
 
 /*!
  * \brief Takes a copy of a set at one moment of its life.
- * \param at  where the set begins
+ * \param at        where the set begins
+ * \param patience  milliseconds to wait for a writer that is in the midst of a change; what was
+ *                  waited is taken off
  * \retval ICP_EOK
- * \retval ICP_EBUSY  it was being changed for half a second: its writer ended in the midst of it
+ * \retval ICP_EBUSY  no patience left; that writer may have been killed
  * \return else what fetch returned
  */
-int icp_top_copy(icp_top_set_t *set, icp_top_fetch_t fetch, void *context, off_t at);
+int icp_top_copy(
+	icp_top_set_t *set, icp_top_fetch_t fetch, void *context, off_t at, unsigned *patience);
 
 /*!
  * \brief Adds to a list what the sketches hold in one set. Each set is to be added once.

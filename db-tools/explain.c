@@ -36,8 +36,7 @@ static void row_facts(const icp_row_t *row, int64_t now, facts_t *facts)
 	facts->is_overdue = row->status == ICP_RECTIFYING && now >= row->rectify_by;
 }
 
-/*! What the rules say of one row alone, at an address of the row's own provider. */
-static icp_ruling_t rule_row(
+icp_ruling_t icp_lookup_rule_row(
 	const icp_lookup_t *lookup, const icp_row_t *row, const icp_address_t *address)
 {
 	icp_policy_t policy = lookup->config->policy;
@@ -65,7 +64,7 @@ static const icp_row_t *deciding_row(const icp_lookup_t *lookup, size_t i)
 			place->provider_length == 0 ||
 			(place->provider_length == row->provider_length &&
 				memcmp(place->provider, row->provider, row->provider_length) == 0);
-		icp_ruling_t ruling = rule_row(lookup, row, &place->address);
+		icp_ruling_t ruling = icp_lookup_rule_row(lookup, row, &place->address);
 		if (elsewhere ? !same && ruling.verdict == ICP_PASS
 			      : same && ruling.reason == wanted->reason &&
 					ruling.warnings == wanted->warnings) {
@@ -275,8 +274,9 @@ static void print_address(const icp_lookup_t *lookup, const char *name, size_t i
 {
 	const icp_place_t *place = &lookup->places[i];
 	const icp_ruling_t *ruling = &lookup->rulings[i];
-	printf("\n%s: %s (%s); %s",
-		lookup->given > 0 ? lookup->targets[i].text : "no address given, so any",
+	const char *any =
+		lookup->resolved != NULL ? "no address seen, so any" : "no address given, so any";
+	printf("\n%s: %s (%s); %s", lookup->given > 0 ? lookup->targets[i].text : any,
 		icp_verdict_name(ruling->verdict), icp_reason_name(ruling->reason),
 		place->mainland ? "mainland" : "not mainland");
 	if (place->provider_length > 0) {
@@ -344,7 +344,13 @@ void icp_lookup_explain(const icp_lookup_t *lookup)
 	icp_name_format(&lookup->name, name);
 	printf("%s: %s (%s)\n", name, icp_verdict_name(lookup->judgement.verdict),
 		icp_reason_name(lookup->judgement.reason));
+	if (lookup->resolved != NULL) {
+		icp_lookup_print_cause(lookup);
+	}
 	print_notes(lookup);
+	if (lookup->resolved != NULL) {
+		icp_lookup_print_answers(lookup);
+	}
 	for (size_t i = 0; i < lookup->place_count; i++) {
 		print_address(lookup, name, i);
 	}

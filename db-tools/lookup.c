@@ -65,6 +65,51 @@ static int add_address(icp_lookup_t *lookup, const char *text, size_t length, ic
 	return ICP_EOK;
 }
 
+static bool has_address(const icp_lookup_t *lookup, const icp_address_t *address)
+{
+	for (size_t i = 0; i < lookup->given; i++) {
+		if (memcmp(&lookup->addresses[i], address, sizeof *address) == 0) {
+			return true;
+		}
+	}
+	return false;
+}
+
+static int take_answer(
+	icp_lookup_t *lookup, const icp_resolved_t *resolved, const icp_answer_t *answer)
+{
+	int code = ICP_EOK;
+	for (size_t i = 0; i < answer->count && code == ICP_EOK; i++) {
+		const icp_found_t *found = &resolved->found[answer->first + i];
+		if (!has_address(lookup, &found->address)) {
+			code = add_address(lookup, found->text, strlen(found->text), NULL);
+		}
+	}
+	return code;
+}
+
+/*! The addresses of the answers, each once; none where the gate hides those of the name. */
+static int take_resolved(icp_lookup_t *lookup, const icp_resolved_t *resolved)
+{
+	int code = ICP_EOK;
+	lookup->resolved = resolved;
+	lookup->told = ICP_REASON_COUNT;
+	for (size_t i = 0; i < resolved->answer_count && code == ICP_EOK; i++) {
+		const icp_answer_t *answer = &resolved->answers[i];
+		enum icp_reason reason;
+		if (!icp_lookup_is_gated(lookup, answer, &reason)) {
+			code = take_answer(lookup, resolved, answer);
+		} else if (i < ICP_OWN_ANSWERS) {
+			lookup->behind_gate = true;
+			lookup->told = lookup->told == ICP_REASON_COUNT ? reason : lookup->told;
+		}
+	}
+	if (lookup->behind_gate) {
+		lookup->given = 0;
+	}
+	return code;
+}
+
 /*! Copies the places out of a decision, which must end before a snapshot is taken. */
 static void copy_places(icp_lookup_t *lookup, const icp_place_t *places)
 {
@@ -124,7 +169,7 @@ static int decide(icp_lookup_t *lookup)
 	icp_decision_t decision;
 	int code;
 
-	if (lookup->given > 0) {
+	if (lookup->given > 0 || (lookup->resolved != NULL && !lookup->behind_gate)) {
 		lookup->place_count = lookup->given;
 		code = icp_gate_judge(lookup->gate, 0, &lookup->name, lookup->addresses,
 			lookup->given, lookup->at, &decision);
@@ -205,8 +250,8 @@ static json_t *lookup_json(const icp_lookup_t *lookup)
 	}
 	icp_name_format(&lookup->name, name);
 	bool readable = lookup->rows != NULL;
-	return json_pack("{s:s, s:s, s:s, s:s?, s:o, s:o, s:o, s:o, s:o}", "name", name, "verdict",
-		icp_verdict_name(lookup->judgement.verdict), "reason",
+	json_t *object = json_pack("{s:s, s:s, s:s, s:s?, s:o, s:o, s:o, s:o, s:o}", "name", name,
+		"verdict", icp_verdict_name(lookup->judgement.verdict), "reason",
 		icp_reason_name(lookup->judgement.reason), "covering",
 		icp_lookup_covering(lookup, covering) ? covering : NULL, "addresses", addresses,
 		"rows", rows, "generation",
@@ -214,6 +259,12 @@ static json_t *lookup_json(const icp_lookup_t *lookup)
 		"sequence",
 		readable ? json_integer((json_int_t)lookup->info.sequence) : json_null(), "at",
 		icp_json_time(lookup->at));
+	if (object != NULL && lookup->resolved != NULL &&
+		icp_lookup_set_cause(lookup, object) != ICP_EOK) {
+		json_decref(object);
+		return NULL;
+	}
+	return object;
 }
 
 static void print_line(const icp_lookup_t *lookup)
@@ -226,18 +277,23 @@ static void print_line(const icp_lookup_t *lookup)
 		icp_lookup_covering(lookup, covering) ? covering : "-");
 }
 
-static int lookup_arguments(icp_lookup_t *lookup, bool json, int count, char **arguments)
+static int resolve(
+	icp_lookup_t *lookup, const char *server_text, icp_resolved_t *resolved, icp_diag_t *diag)
 {
-	icp_diag_t diag = {""};
-	int code = icp_tool_name(&lookup->name, arguments[0], strlen(arguments[0]), &diag);
-	for (int i = 1; i < count && code == ICP_EOK; i++) {
-		code = add_address(lookup, arguments[i], strlen(arguments[i]), &diag);
-	}
+	icp_server_t server;
+	int code = icp_server_parse(&server, server_text, diag);
 	if (code == ICP_EOK) {
-		code = decide(lookup);
+		code = icp_resolve(resolved, &server, &lookup->name, diag);
 	}
+	return code == ICP_EOK ? take_resolved(lookup, resolved) : code;
+}
+
+/*! Judges the name and writes the result. */
+static int answer_arguments(icp_lookup_t *lookup, bool json)
+{
+	int code = decide(lookup);
 	if (code != ICP_EOK) {
-		return icp_tool_failed(code, &diag);
+		return icp_tool_failed(code, &(icp_diag_t){""});
 	}
 	int status = lookup_status(lookup);
 	if (!json) {
@@ -246,6 +302,24 @@ static int lookup_arguments(icp_lookup_t *lookup, bool json, int count, char **a
 		status = ICP_EXIT_FAILED;
 	}
 	icp_gate_release(lookup->gate, 0);
+	return status;
+}
+
+static int lookup_arguments(
+	icp_lookup_t *lookup, const icp_tool_t *tool, int count, char **arguments)
+{
+	icp_diag_t diag = {""};
+	icp_resolved_t resolved = {.found = NULL};
+	int code = icp_tool_name(&lookup->name, arguments[0], strlen(arguments[0]), &diag);
+	for (int i = 1; i < count && code == ICP_EOK; i++) {
+		code = add_address(lookup, arguments[i], strlen(arguments[i]), &diag);
+	}
+	if (code == ICP_EOK && tool->resolve != NULL) {
+		code = resolve(lookup, tool->resolve, &resolved, &diag);
+	}
+	int status = code == ICP_EOK ? answer_arguments(lookup, tool->json)
+				     : icp_tool_failed(code, &diag);
+	icp_resolved_deinit(&resolved);
 	return status;
 }
 
@@ -363,6 +437,11 @@ int icp_tool_lookup(const icp_tool_t *tool, int count, char **arguments)
 		fputs("icpgate: lookup: \"-\" takes no addresses\n", stderr);
 		return ICP_EXIT_USAGE;
 	}
+	if (tool->resolve != NULL && (lines || count > 1)) {
+		fputs("icpgate: lookup: --resolve takes one NAME and finds its addresses itself\n",
+			stderr);
+		return ICP_EXIT_USAGE;
+	}
 	int code = icp_tool_config(tool, &config, &diag);
 	if (code != ICP_EOK) {
 		return icp_tool_failed(code, &diag);
@@ -378,7 +457,7 @@ int icp_tool_lookup(const icp_tool_t *tool, int count, char **arguments)
 	} else if (lines) {
 		status = lookup_lines(&lookup, tool);
 	} else {
-		status = lookup_arguments(&lookup, tool->json, count, arguments);
+		status = lookup_arguments(&lookup, tool, count, arguments);
 	}
 	lookup_deinit(&lookup);
 	icp_gate_destroy(lookup.gate);

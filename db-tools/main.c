@@ -9,12 +9,13 @@
 #include "core/time.h"
 #include "db-tools/tools.h"
 
-enum { OPTION_STORE = 256, OPTION_JSON, OPTION_AT, OPTION_HELP, OPTION_VERSION };
+enum { OPTION_STORE = 256, OPTION_JSON, OPTION_AT, OPTION_RESOLVE, OPTION_HELP, OPTION_VERSION };
 
 static const struct option long_options[] = {
 	{"store", required_argument, NULL, OPTION_STORE},
 	{"json", no_argument, NULL, OPTION_JSON},
 	{"at", required_argument, NULL, OPTION_AT},
+	{"resolve", required_argument, NULL, OPTION_RESOLVE},
 	{"help", no_argument, NULL, OPTION_HELP},
 	{"version", no_argument, NULL, OPTION_VERSION},
 	{NULL, 0, NULL, 0},
@@ -34,6 +35,7 @@ static const command_t commands[] = {
 	{"verify", icp_tool_verify, 0, 0, false},
 	{"ranges", icp_tool_ranges, 2, 2, false},
 	{"bench", icp_tool_bench, 0, 0, false},
+	{"stat", icp_tool_stat, 0, 0, false},
 };
 
 static const char usage_text[] =
@@ -41,15 +43,21 @@ static const char usage_text[] =
 	"\n"
 	"  lookup [--at TIME] NAME [ADDRESS...]  verdict on a name, and why\n"
 	"  lookup [--at TIME] -                  the same for lines of NAME ADDRESS...\n"
+	"  lookup [--at TIME] --resolve SERVER NAME\n"
+	"                                        the same, with the addresses that SERVER finds,\n"
+	"                                        and what keeps the site from being reached\n"
 	"  dump [SUFFIX]                         the rows as CSV, in the feed's form\n"
 	"  verify                                checks the current generation whole\n"
 	"  ranges CSV OUT.mmdb                   compiles a range database\n"
 	"  bench                                 decisions per second on the current store\n"
+	"  stat                                  what the resolver has counted since its start\n"
 	"\n"
 	"  -c FILE      configuration file\n"
 	"  --store DIR  store to read instead of the configuration's\n"
 	"  --json       JSON instead of text\n"
 	"  --at TIME    judge at this time: RFC 3339, or a date\n"
+	"  --resolve SERVER\n"
+	"               DNS server to ask: ADDRESS or ADDRESS@PORT\n"
 	"  --help       this text\n"
 	"  --version    version\n";
 
@@ -78,6 +86,9 @@ static int take_option(icp_tool_t *tool, int option)
 		}
 		fprintf(stderr, "icpgate: --at: not an RFC 3339 time or a date: %s\n", optarg);
 		return ICP_EXIT_USAGE;
+	case OPTION_RESOLVE:
+		tool->resolve = optarg;
+		return -1;
 	case OPTION_HELP:
 		fputs(usage_text, stdout);
 		return icp_tool_finish(ICP_EXIT_DONE);
@@ -129,6 +140,10 @@ int main(int argc, char **argv)
 	}
 	if (tool.at != ICP_TIME_NONE && !command->takes_time) {
 		fprintf(stderr, "icpgate: %s: --at is for lookup\n", command->name);
+		return usage();
+	}
+	if (tool.resolve != NULL && command->run != icp_tool_lookup) {
+		fprintf(stderr, "icpgate: %s: --resolve is for lookup\n", command->name);
 		return usage();
 	}
 	return icp_tool_finish(command->run(&tool, count, argv + optind + 1));

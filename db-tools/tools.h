@@ -22,9 +22,10 @@ enum icp_exit {
 
 /*! The options, which are the same for all subcommands. */
 typedef struct {
-	char *config; /*!< -c, or NULL. */
-	char *store;  /*!< --store, or NULL. */
-	int64_t at;   /*!< --at, or ICP_TIME_NONE: now. */
+	char *config;  /*!< -c, or NULL. */
+	char *store;   /*!< --store, or NULL. */
+	char *resolve; /*!< --resolve, or NULL. */
+	int64_t at;    /*!< --at, or ICP_TIME_NONE: now. */
 	bool json;
 } icp_tool_t;
 
@@ -33,6 +34,7 @@ int icp_tool_dump(const icp_tool_t *tool, int count, char **arguments);
 int icp_tool_verify(const icp_tool_t *tool, int count, char **arguments);
 int icp_tool_ranges(const icp_tool_t *tool, int count, char **arguments);
 int icp_tool_bench(const icp_tool_t *tool, int count, char **arguments);
+int icp_tool_stat(const icp_tool_t *tool, int count, char **arguments);
 
 /*!
  * \brief Reads the configuration; --store overrides what it says of the store.
