@@ -137,15 +137,18 @@ static void look_at_ranges(icp_gate_t *gate)
 /*! One thread a second looks whether anything was replaced. */
 static void look(icp_gate_t *gate, int64_t now)
 {
-	int64_t looked = atomic_load_explicit(&gate->looked, memory_order_relaxed);
+	int64_t looked = atomic_load_explicit(&gate->looked, memory_order_acquire);
 	/* The clocks of two threads may differ by a second. */
-	if ((now <= looked && now >= looked - 1) ||
-		!atomic_compare_exchange_strong(&gate->looked, &looked, now)) {
+	if (now <= looked && now >= looked - 1) {
 		return;
 	}
+	/* Who comes while another looks waits: he must not judge by what was replaced. */
 	pthread_mutex_lock(&gate->lock);
-	look_at_ranges(gate);
-	look_at_store(gate);
+	if (atomic_load_explicit(&gate->looked, memory_order_relaxed) == looked) {
+		look_at_ranges(gate);
+		look_at_store(gate);
+		atomic_store_explicit(&gate->looked, now, memory_order_release);
+	}
 	pthread_mutex_unlock(&gate->lock);
 }
 

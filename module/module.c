@@ -367,11 +367,13 @@ static void handle_failure(run_t *run)
 		qstate->ext_state[run->id] = module_wait_subquery;
 		return;
 	}
-	bool serves_stale =
-		finding == FINDING_JUDGED && cached.is_stale && outcome.kind == ICP_OUTCOME_SERVE;
-	if (serves_stale) {
+	bool serves = finding == FINDING_JUDGED && outcome.kind == ICP_OUTCOME_SERVE;
+	if (serves && cached.is_stale && outcome.left_out == NULL) {
 		icp_cache_skip_recursion(qstate);
 	} else if (finding == FINDING_JUDGED && answer_from(run, &cached, &outcome)) {
+		if (serves && cached.is_stale) {
+			icp_answer_mark_stale(qstate);
+		}
 		icp_cache_delay_prefetch(qstate);
 	} else if (run->query->guarded && may_store(qstate) && ub_failure_is_cacheable(qstate) &&
 		   !icp_cache_has_answer(qstate)) {
@@ -390,8 +392,7 @@ static void operate_done(run_t *run)
 	if (qstate->return_rcode == LDNS_RCODE_NOERROR && qstate->return_msg != NULL) {
 		keep_real_addresses(run, qstate->return_msg->rep);
 		judge_reply(run);
-	} else if (qstate->return_rcode == LDNS_RCODE_SERVFAIL &&
-		   icp_is_judged_query(&qstate->qinfo)) {
+	} else if (qstate->return_rcode == LDNS_RCODE_SERVFAIL) {
 		handle_failure(run);
 	}
 }

@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: BSD-3-Clause
 import pytest
 
+from leaks import Tally
 from world import running_world
+
+TALLY = pytest.StashKey()
 
 
 @pytest.fixture(scope="session")
@@ -21,3 +24,15 @@ def start_world(tmp_path_factory, commands, module):
         return running_world(tmp_path_factory.mktemp("world"), commands, module, **options)
 
     return start
+
+
+@pytest.fixture(scope="session")
+def tally(pytestconfig):
+    """What the leak tests find; the table at the end is printed from it."""
+    return pytestconfig.stash.setdefault(TALLY, Tally())
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    found = config.stash.get(TALLY, None)
+    if found is not None:
+        found.print(terminalreporter)

@@ -322,3 +322,48 @@ class Unbound(Server):
             query.flags &= ~dns.flags.RD
         send = dns.query.tcp if tcp else dns.query.udp
         return send(query, "127.0.0.1", timeout=timeout, port=self.port)
+
+
+class HoldingRelay(Relay):
+    """A relay that can hold back the answers to some queries until they are let go."""
+
+    def __init__(self, server):
+        self.lock = threading.Lock()
+        self.wanted = None
+        self.kept = []
+        super().__init__(server)
+
+    def hold(self, rdtype=None, name=None):
+        """From now on keeps answers of a type, for a name, or both, here."""
+        with self.lock:
+            self.wanted = (rdtype, name and name.rstrip(".").lower() + ".")
+
+    def held(self):
+        """How many answers are kept."""
+        with self.lock:
+            return len(self.kept)
+
+    def release(self):
+        """Sends what is kept, and keeps nothing from now on."""
+        with self.lock:
+            self.wanted = None
+            kept, self.kept = self.kept, []
+        for packet in kept:
+            super().pass_answer(packet)
+
+    def is_wanted(self, packet):
+        if self.wanted is None:
+            return False
+        rdtype, name = self.wanted
+        question = dns.message.from_wire(packet, question_only=True).question[0]
+        return rdtype in (None, dns.rdatatype.to_text(question.rdtype)) and name in (
+            None,
+            question.name.to_text().lower(),
+        )
+
+    def pass_answer(self, packet):
+        with self.lock:
+            if self.is_wanted(packet):
+                self.kept.append(packet)
+                return
+        super().pass_answer(packet)
