@@ -2,6 +2,7 @@
 #include "module/cache.h"
 
 #include <arpa/inet.h>
+#include <pthread.h>
 #include <string.h>
 
 #define PARKED_TTL 0           /*!< Absolute: 1970. */
@@ -184,8 +185,14 @@ void icp_cache_park_all(struct module_env *env)
 	}
 }
 
-/*! True when new data is to replace other data that is cached and that messages refer to. */
-static bool replaces(struct module_qstate *qstate, const struct ub_packed_rrset_key *rrset)
+/*! How a new RRset relates to the one that is cached. */
+enum relation {
+	RELATION_NONE,     /*!< None is cached, or the same data. */
+	RELATION_REPLACES, /*!< Its other data replaces what is cached and messages refer to. */
+	RELATION_YIELDS,   /*!< Other data stays cached, as it is better trusted. */
+};
+
+static enum relation compare(struct module_qstate *qstate, const struct ub_packed_rrset_key *rrset)
 {
 	struct packed_rrset_data *new = rrset->entry.data;
 	/* At time 0: one that has expired is updated in place too, and its messages live again. */
@@ -193,47 +200,77 @@ static bool replaces(struct module_qstate *qstate, const struct ub_packed_rrset_
 		rrset_cache_lookup(qstate->env->rrset_cache, rrset->rk.dname, rrset->rk.dname_len,
 			ntohs(rrset->rk.type), ntohs(rrset->rk.rrset_class), rrset->rk.flags, 0, 0);
 	if (cached == NULL) {
-		return false;
+		return RELATION_NONE;
 	}
 	struct packed_rrset_data *old = cached->entry.data;
-	bool stays = !ub_is_expired(old->ttl, *qstate->env->now) &&
-		     (new->trust < old->trust || (old->security == sec_status_secure &&
-							 new->security != sec_status_secure));
-	bool replaced = !stays && !rrsetdata_equal(new, old);
+	/* What Unbound puts in place of other data whatever it is trusted for. */
+	bool is_better =
+		(new->security == sec_status_secure && old->security != sec_status_secure) ||
+		(new->security != sec_status_bogus && old->security == sec_status_bogus);
+	bool is_over = ub_is_expired(old->ttl, *qstate->env->now + ub_store_leeway(qstate));
+	bool stays = !is_over && !is_better && new->trust < old->trust;
+	bool equal = rrsetdata_equal(new, old);
 	lock_rw_unlock(&cached->entry.lock);
-	return replaced;
+	return equal ? RELATION_NONE : stays ? RELATION_YIELDS : RELATION_REPLACES;
 }
 
-void icp_cache_forget_replaced(struct module_qstate *qstate, const struct reply_info *rep)
+bool icp_cache_forget_replaced(struct module_qstate *qstate, const struct reply_info *rep)
 {
+	bool yields = false;
 	for (size_t i = 0; i < rep->rrset_count; i++) {
 		const struct packed_rrset_key *key = &rep->rrsets[i]->rk;
-		if (icp_rdata_has_addresses(icp_rrset_type(rep->rrsets[i])) &&
-			replaces(qstate, rep->rrsets[i])) {
+		if (!icp_rdata_has_addresses(icp_rrset_type(rep->rrsets[i]))) {
+			continue;
+		}
+		enum relation relation = compare(qstate, rep->rrsets[i]);
+		yields |= relation == RELATION_YIELDS;
+		if (relation == RELATION_REPLACES) {
 			rrset_cache_remove(qstate->env->rrset_cache, key->dname, key->dname_len,
 				ntohs(key->type), ntohs(key->rrset_class), key->flags);
 		}
 	}
+	return !yields;
 }
+
+/*! Held from the look at what is cached until it is stored: what another thread stored and leased
+ * in between would be updated in place. */
+static pthread_mutex_t store_lock = PTHREAD_MUTEX_INITIALIZER;
 
 void icp_cache_store(struct module_qstate *qstate, struct reply_info *rep)
 {
-	icp_cache_forget_replaced(qstate, rep);
-	if (!ub_cache_store(qstate, rep, 0)) {
+	pthread_mutex_lock(&store_lock);
+	(void)icp_cache_forget_replaced(qstate, rep);
+	int stored = ub_cache_store(qstate, rep, 0);
+	pthread_mutex_unlock(&store_lock);
+	if (!stored) {
 		log_err("icpgate: out of memory storing an answer");
 	}
 }
 
-/*! Stores a message whose life in the cache is not that of its data. */
+/*! Stores a message whose life in the cache is not that of its data. A lease is not granted if the
+ * message would refer to other addresses than were judged. */
 static void store_with_ttl(struct module_qstate *qstate, struct reply_info *rep, time_t stored_ttl)
 {
 	time_t ttl = rep->ttl;
 	time_t serve_expired_ttl = rep->serve_expired_ttl;
+	pthread_mutex_lock(&store_lock);
+	if (!icp_cache_forget_replaced(qstate, rep)) {
+		stored_ttl = PARKED_TTL_STORED;
+	}
+	if (stored_ttl < 0) {
+		/* An expired message that might still be served keeps Unbound from storing another.
+		 */
+		icp_cache_park(qstate);
+	}
 	rep->ttl = stored_ttl;
 	rep->serve_expired_ttl = stored_ttl;
-	icp_cache_store(qstate, rep);
+	int stored = ub_cache_store(qstate, rep, 0);
+	pthread_mutex_unlock(&store_lock);
 	rep->ttl = ttl;
 	rep->serve_expired_ttl = serve_expired_ttl;
+	if (!stored) {
+		log_err("icpgate: out of memory storing an answer");
+	}
 }
 
 void icp_cache_store_leased(struct module_qstate *qstate, struct reply_info *rep, time_t lease)
@@ -257,15 +294,16 @@ void icp_cache_store_leased(struct module_qstate *qstate, struct reply_info *rep
 
 void icp_cache_store_parked(struct module_qstate *qstate, struct reply_info *rep)
 {
-	/* An expired message that might still be served keeps Unbound from storing another. */
-	icp_cache_park(qstate);
 	store_with_ttl(qstate, rep, PARKED_TTL_STORED);
 }
 
 void icp_cache_store_rrsets(struct module_qstate *qstate, struct reply_info *rep)
 {
-	icp_cache_forget_replaced(qstate, rep);
-	if (!ub_cache_store(qstate, rep, 1)) {
+	pthread_mutex_lock(&store_lock);
+	(void)icp_cache_forget_replaced(qstate, rep);
+	int stored = ub_cache_store(qstate, rep, 1);
+	pthread_mutex_unlock(&store_lock);
+	if (!stored) {
 		log_err("icpgate: out of memory storing RRsets");
 	}
 }

@@ -41,10 +41,12 @@ static void guard(struct module_qstate *qstate, icp_query_t *query)
 }
 
 /*! True when results of this query belong in the cache. A zone with forward-no-cache sets
- * no_cache_lookup as well as no_cache_store. */
+ * no_cache_lookup as well as no_cache_store. Priming has no RD; if its result were not stored,
+ * every query that begins at the root would prime again. */
 static bool may_store(const struct module_qstate *qstate)
 {
-	return !qstate->no_cache_lookup && (qstate->query_flags & BIT_RD) != 0;
+	return !qstate->no_cache_lookup &&
+	       ((qstate->query_flags & BIT_RD) != 0 || qstate->is_priming);
 }
 
 /*! The resolver's own lookups (addresses of name servers, of zone transfer sources) see the real
@@ -226,7 +228,7 @@ static int on_response(
 		run.query->responded = true;
 		qstate->no_cache_store = run.query->guarded;
 		if (!run.query->guarded) {
-			icp_cache_forget_replaced(qstate, response->rep);
+			(void)icp_cache_forget_replaced(qstate, response->rep);
 		}
 	}
 	return 1;
@@ -244,6 +246,13 @@ static void operate_new(run_t *run)
 	struct module_qstate *qstate = run->qstate;
 	qstate->ext_state[run->id] = module_wait_module;
 	if (qstate->qinfo.qclass != LDNS_RR_CLASS_IN) {
+		return;
+	}
+	if (qstate->blacklist != NULL && (qstate->query_flags & BIT_RD) == 0) {
+		/* A prefetch for a query without RD, which nobody waits for: the validator would
+		 * store its data whatever no_cache_store says. */
+		fail(qstate);
+		qstate->ext_state[run->id] = module_finished;
 		return;
 	}
 	if (ub_limit_stale(qstate->env->cfg)) {
@@ -266,6 +275,11 @@ static void operate_new(run_t *run)
 	/* A prefetch is to bring new data; meanwhile clients are served what was just reviewed. */
 	if (finding == FINDING_NONE || qstate->blacklist != NULL ||
 		waits_for_upstream(qstate, &cached) || !answer_from(run, &cached, &outcome)) {
+		/* If the message has gone while its sub-queries ran. The modules below take the end
+		 * of any sub-query for one of theirs, and detach them all; so they are asked again.
+		 */
+		(*qstate->env->detach_subs)(qstate);
+		run->query->lookup_count = 0;
 		return;
 	}
 	if (outcome.kind == ICP_OUTCOME_SERVE) {
@@ -322,17 +336,30 @@ static void pass_answer(run_t *run, struct reply_info *rep)
 	}
 }
 
+/*! Stores what one of the resolver's own lookups found. */
+static void store_internal(run_t *run, struct reply_info *rep)
+{
+	enum sec_status security = rep->security;
+	if (security == sec_status_indeterminate) {
+		/* So the validator calls what it was told to pass over; a client must not be
+		 * answered from the cache before it was validated. */
+		rep->security = sec_status_unchecked;
+	}
+	if (!icp_read_leads(rep->rrsets, rep->rrset_count)) {
+		pass_answer(run, rep);
+	} else if (may_store(run->qstate)) {
+		icp_cache_store_parked(run->qstate, rep);
+	}
+	rep->security = security;
+}
+
 static void judge_reply(run_t *run)
 {
 	struct module_qstate *qstate = run->qstate;
 	struct reply_info *rep = qstate->return_msg->rep;
 	icp_outcome_t outcome;
 	if (is_internal(qstate)) {
-		if (!icp_read_leads(rep->rrsets, rep->rrset_count)) {
-			pass_answer(run, rep);
-		} else if (may_store(qstate)) {
-			icp_cache_store_parked(qstate, rep);
-		}
+		store_internal(run, rep);
 		return;
 	}
 	switch (judge(run, rep, true, &outcome)) {

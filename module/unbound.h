@@ -87,16 +87,20 @@ static inline void ub_skip_recursion(struct reply_info *rep, time_t until)
 }
 
 /*!
- * Puts a message and its RRsets into the caches; with rrsets_only, only the RRsets.
- *
  * A prefetch brings data that must replace what is cached, though that is still valid. Unbound
  * reckons for how long from the life of the message, which is a lease here: too short. A query that
  * prefetches has a blacklist of servers.
  */
+static inline time_t ub_store_leeway(const struct module_qstate *qstate)
+{
+	return qstate->blacklist != NULL ? qstate->env->cfg->max_ttl : 0;
+}
+
+/*! Puts a message and its RRsets into the caches; with rrsets_only, only the RRsets. */
 static inline int ub_cache_store(
 	struct module_qstate *qstate, struct reply_info *rep, int rrsets_only)
 {
-	time_t leeway = qstate->blacklist != NULL ? qstate->env->cfg->max_ttl : 0;
+	time_t leeway = ub_store_leeway(qstate);
 #if ICP_UNBOUND_MINOR >= 23
 	return dns_cache_store(qstate->env, &qstate->qinfo, rep, rrsets_only, leeway, 0, NULL,
 		qstate->query_flags, qstate->qstarttime, qstate->is_valrec);
