@@ -97,7 +97,6 @@ unit_tests() {
 }
 
 threads() {
-	tools/build --thread-sanitizer
 	timeout 600 build-tsan/tests/unit/test_gate
 }
 
@@ -141,9 +140,13 @@ pytest_step() {
 		cd tests
 		export PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
 		export ICP_BUILD=$root/$build ICP_PRELOAD=''
-		# A module with ASan needs its library in the daemon, which is not built with it.
-		[ "$build" != build-asan ] || ICP_PRELOAD=$(gcc -print-file-name=libasan.so)
+		# A module with a sanitizer needs its library in the daemon, which is not built with it.
+		case $build in
+		build-asan) ICP_PRELOAD=$(gcc -print-file-name=libasan.so) ;;
+		build-tsan) ICP_PRELOAD=$(gcc -print-file-name=libtsan.so) ;;
+		esac
 		export ICP_UNBOUND=$unbound ICP_NSD=$nsd
+		export ICP_TESTBOUND=$testbound ICP_TESTDATA=$source/testdata
 		timeout --signal=INT --kill-after=30 1200 \
 			/usr/bin/python3 -m pytest -q --basetemp="$work/pytest" \
 			--junitxml="$work/junit.xml" "$@"
@@ -243,9 +246,12 @@ demo_keep() {
 step 'installation of packages' tools/install-deps --check
 [ "$failed" -eq 0 ] || finish
 step 'unbound with dynlib' tools/get-unbound
+step 'testbound' tools/get-unbound --testbound
 step 'nsd' tools/get-nsd
 [ "$failed" -eq 0 ] || finish
 unbound=$(tools/get-unbound)
+testbound=$(tools/get-unbound --testbound)
+source=$(tools/get-unbound --source)
 nsd=$(tools/get-nsd)
 
 step 'format' format
@@ -255,6 +261,7 @@ step 'scripts' scripts
 before=$failed
 step 'build' tools/build
 step 'build with sanitizers' tools/build --sanitizers
+step 'build with TSan' tools/build --thread-sanitizer
 if [ "$failed" -eq "$before" ]; then
 	step 'clang-tidy' tidy
 	step 'exported symbols' exports
@@ -263,13 +270,17 @@ if [ "$failed" -eq "$before" ]; then
 	count_unit_tests 'unit tests with sanitizers'
 	pytest_step 'tests with programs' build .
 	step 'threads with TSan' threads
-	ICP_CASES=20000 pytest_step 'tests with programs, with sanitizers' build-asan .
+	ICP_STRESS_SECONDS=10 pytest_step 'stress with TSan' build-tsan e2e/test_stress.py
+	# Without those that compare with other daemons, or take long to find what TSan looks for.
+	ICP_CASES=20000 pytest_step 'tests with programs, with sanitizers' build-asan . \
+		--ignore=replay --ignore=e2e/test_transparency.py --ignore=e2e/test_stress.py
 	step 'demo' demo
 	step 'demo that keeps running' demo_keep
 else
 	for name in 'clang-tidy' 'exported symbols' 'files of make install' \
 		'unit tests with sanitizers' 'tests with programs' \
-		'threads with TSan' 'tests with programs, with sanitizers' 'demo' 'demo that keeps running'; do
+		'threads with TSan' 'stress with TSan' 'tests with programs, with sanitizers' 'demo' \
+		'demo that keeps running'; do
 		skip "$name" 'the build failed'
 	done
 fi

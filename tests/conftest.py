@@ -5,6 +5,7 @@ ICP_BUILD        build directory with db-tools/icpgate, loader/icpgate-load, mod
 ICP_UNBOUND      Unbound daemon with the dynlib module (tests/e2e only)
 ICP_NSD          NSD daemon; default: the one in PATH or /usr/sbin (tests/e2e only)
 ICP_PRELOAD      library that Unbound is started with: that of a sanitizer, for a module built with it
+ICP_TESTBOUND    and ICP_TESTDATA: see tests/replay/test_replay.py; unset: no replays
 ICP_SHARED_DATA  directory with cn-domains.txt.zst and country.mmdb.zst; unset: those tests skip
 """
 
