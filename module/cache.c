@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "module/cache.h"
+#include "module/judge.h"
 
 #include <arpa/inet.h>
 #include <pthread.h>
 #include <string.h>
 
-#define PARKED_TTL 0           /*!< Absolute: 1970. */
+#define PARKED_TTL (-2)        /*!< Absolute: 1969; before 0, where clocks of tests begin. */
 #define PARKED_TTL_STORED (-2) /*!< Relative to now; not 0, with which no message is stored. */
 
 bool icp_is_judged_query(const struct query_info *qinfo)
@@ -24,9 +25,9 @@ bool icp_must_validate(const struct module_qstate *qstate)
 static struct msgreply_entry *lookup(
 	struct module_qstate *qstate, const struct query_info *question)
 {
-	/* At time 0 nothing has expired, but what is parked: its TTL is that time. */
+	/* At that time nothing has expired. */
 	return msg_cache_lookup(qstate->env, question->qname, question->qname_len, question->qtype,
-		question->qclass, qstate->query_flags, 0, 1);
+		question->qclass, qstate->query_flags, PARKED_TTL, 1);
 }
 
 /*! Finds out when the first RRset of a message ends. False if they are no longer the message's. */
@@ -207,7 +208,7 @@ static enum relation compare(struct module_qstate *qstate, const struct ub_packe
 	bool is_better =
 		(new->security == sec_status_secure && old->security != sec_status_secure) ||
 		(new->security != sec_status_bogus && old->security == sec_status_bogus);
-	bool is_over = ub_is_expired(old->ttl, *qstate->env->now + ub_store_leeway(qstate));
+	bool is_over = ub_is_expired(old->ttl, *qstate->env->now + qstate->prefetch_leeway);
 	bool stays = !is_over && !is_better && new->trust < old->trust;
 	bool equal = rrsetdata_equal(new, old);
 	lock_rw_unlock(&cached->entry.lock);
@@ -224,12 +225,36 @@ bool icp_cache_forget_replaced(struct module_qstate *qstate, const struct reply_
 		}
 		enum relation relation = compare(qstate, rep->rrsets[i]);
 		yields |= relation == RELATION_YIELDS;
-		if (relation == RELATION_REPLACES) {
+		if (relation == RELATION_REPLACES && icp_module_may_touch(qstate, rep->rrsets[i])) {
 			rrset_cache_remove(qstate->env->rrset_cache, key->dname, key->dname_len,
 				ntohs(key->type), ntohs(key->rrset_class), key->flags);
 		}
 	}
 	return !yields;
+}
+
+void icp_cache_adopt(struct module_qstate *qstate, struct reply_info *rep)
+{
+	time_t now = *qstate->env->now;
+	for (size_t i = 0; i < rep->rrset_count; i++) {
+		const struct packed_rrset_key *key = &rep->rrsets[i]->rk;
+		struct packed_rrset_data *new = rep->rrsets[i]->entry.data;
+		struct ub_packed_rrset_key *cached =
+			rrset_cache_lookup(qstate->env->rrset_cache, key->dname, key->dname_len,
+				ntohs(key->type), ntohs(key->rrset_class), key->flags, now, 0);
+		if (cached == NULL) {
+			continue;
+		}
+		struct packed_rrset_data *old = cached->entry.data;
+		struct ub_packed_rrset_key *copy = NULL;
+		/* A prefetch renews what would have expired soon. */
+		if (new->trust <= old->trust && rrsetdata_equal(new, old) &&
+			!ub_is_expired(old->ttl, now + qstate->prefetch_leeway)) {
+			copy = packed_rrset_copy_region(cached, qstate->region, now);
+		}
+		lock_rw_unlock(&cached->entry.lock);
+		rep->rrsets[i] = copy != NULL ? copy : rep->rrsets[i];
+	}
 }
 
 /*! Held from the look at what is cached until it is stored: what another thread stored and leased

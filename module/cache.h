@@ -78,11 +78,18 @@ void icp_cache_store_rrsets(struct module_qstate *qstate, struct reply_info *rep
 /*!
  * \brief Unbound updates a cached RRset in place, so messages that refer to it would show addresses
  *        that they were not judged with. Takes the ones that this reply would update so out of the
- *        cache, which voids those messages.
+ *        cache, which voids those messages, unless the new addresses are none of the gate's.
  * \return false if other addresses stay in the cache, as they are better trusted: a message stored
  *         now would refer to these
  */
 bool icp_cache_forget_replaced(struct module_qstate *qstate, const struct reply_info *rep);
+
+/*!
+ * \brief Where the cache has an RRset of a response already, puts that in its place, with the TTL
+ *        that is left: what the iterator does when it stores a response. Else the validator would
+ *        lengthen the life of what is cached.
+ */
+void icp_cache_adopt(struct module_qstate *qstate, struct reply_info *rep);
 
 /*! \brief Stores SERVFAIL for the query as briefly as the iterator does. */
 void icp_cache_store_failure(struct module_qstate *qstate);

@@ -42,11 +42,12 @@ static void guard(struct module_qstate *qstate, icp_query_t *query)
 
 /*! True when results of this query belong in the cache. A zone with forward-no-cache sets
  * no_cache_lookup as well as no_cache_store. Priming has no RD; if its result were not stored,
- * every query that begins at the root would prime again. */
-static bool may_store(const struct module_qstate *qstate)
+ * every query that begins at the root would prime again. What else comes without RD and did ask is
+ * the resolver's too; what did not is a referral from the cache. */
+static bool may_store(const struct module_qstate *qstate, const icp_query_t *query)
 {
 	return !qstate->no_cache_lookup &&
-	       ((qstate->query_flags & BIT_RD) != 0 || qstate->is_priming);
+	       ((qstate->query_flags & BIT_RD) != 0 || qstate->is_priming || query->responded);
 }
 
 /*! The resolver's own lookups (addresses of name servers, of zone transfer sources) see the real
@@ -227,7 +228,9 @@ static int on_response(
 		run.query->guarded = must_not_be_stored(qstate, response->rep);
 		run.query->responded = true;
 		qstate->no_cache_store = run.query->guarded;
-		if (!run.query->guarded) {
+		if (run.query->guarded) {
+			icp_cache_adopt(qstate, response->rep);
+		} else {
 			(void)icp_cache_forget_replaced(qstate, response->rep);
 		}
 	}
@@ -251,8 +254,9 @@ static void operate_new(run_t *run)
 	if (qstate->blacklist != NULL && (qstate->query_flags & BIT_RD) == 0) {
 		/* A prefetch for a query without RD, which nobody waits for: the validator would
 		 * store its data whatever no_cache_store says. */
+		bool waits = icp_query_prefetch(qstate, run->query);
 		fail(qstate);
-		qstate->ext_state[run->id] = module_finished;
+		qstate->ext_state[run->id] = waits ? module_wait_subquery : module_finished;
 		return;
 	}
 	if (ub_limit_stale(qstate->env->cfg)) {
@@ -271,6 +275,9 @@ static void operate_new(run_t *run)
 	if (finding == FINDING_WAIT) {
 		qstate->ext_state[run->id] = module_wait_subquery;
 		return;
+	}
+	if (finding == FINDING_JUDGED && qstate->blacklist != NULL && !cached.is_stale) {
+		ub_prefetch_replaces(qstate, cached.msg->rep->ttl);
 	}
 	/* A prefetch is to bring new data; meanwhile clients are served what was just reviewed. */
 	if (finding == FINDING_NONE || qstate->blacklist != NULL ||
@@ -296,7 +303,7 @@ static void operate_new(run_t *run)
 static void refuse_answer(run_t *run, struct reply_info *rep, const icp_outcome_t *outcome)
 {
 	struct module_qstate *qstate = run->qstate;
-	if (!may_store(qstate)) {
+	if (!may_store(qstate, run->query)) {
 		icp_cache_park(qstate);
 	} else if (!is_bogus(qstate, rep)) {
 		icp_cache_store_parked(qstate, rep);
@@ -316,7 +323,7 @@ static void serve_answer(run_t *run, struct reply_info *rep, const icp_outcome_t
 {
 	struct module_qstate *qstate = run->qstate;
 	replace(run, rep, outcome);
-	if (qstate->return_msg == NULL || !may_store(qstate)) {
+	if (qstate->return_msg == NULL || !may_store(qstate, run->query)) {
 		return;
 	}
 	if (outcome->left_out != NULL) {
@@ -331,7 +338,7 @@ static void pass_answer(run_t *run, struct reply_info *rep)
 {
 	/* ANY is put together from the cache each time, with whatever is there. */
 	bool gathered = run->qstate->qinfo.qtype == LDNS_RR_TYPE_ANY && !run->query->responded;
-	if (run->query->guarded && may_store(run->qstate) && !gathered) {
+	if (run->query->guarded && may_store(run->qstate, run->query) && !gathered) {
 		icp_cache_store(run->qstate, rep);
 	}
 }
@@ -347,7 +354,7 @@ static void store_internal(run_t *run, struct reply_info *rep)
 	}
 	if (!icp_read_leads(rep->rrsets, rep->rrset_count)) {
 		pass_answer(run, rep);
-	} else if (may_store(run->qstate)) {
+	} else if (may_store(run->qstate, run->query)) {
 		icp_cache_store_parked(run->qstate, rep);
 	}
 	rep->security = security;
@@ -402,8 +409,8 @@ static void handle_failure(run_t *run)
 			icp_answer_mark_stale(qstate);
 		}
 		icp_cache_delay_prefetch(qstate);
-	} else if (run->query->guarded && may_store(qstate) && ub_failure_is_cacheable(qstate) &&
-		   !icp_cache_has_answer(qstate)) {
+	} else if (run->query->guarded && may_store(qstate, run->query) &&
+		   ub_failure_is_cacheable(qstate) && !icp_cache_has_answer(qstate)) {
 		icp_cache_store_failure(qstate);
 	}
 }
@@ -411,6 +418,9 @@ static void handle_failure(run_t *run)
 static void operate_done(run_t *run)
 {
 	struct module_qstate *qstate = run->qstate;
+	if (!run->query->below_done && run->query->guarded && !qstate->no_cache_lookup) {
+		ub_store_lack_of_glue(qstate);
+	}
 	run->query->below_done = true;
 	qstate->ext_state[run->id] = module_finished;
 	if (qstate->qinfo.qclass != LDNS_RR_CLASS_IN) {

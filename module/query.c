@@ -140,6 +140,20 @@ bool icp_query_lacks(const icp_query_t *query)
 	return false;
 }
 
+bool icp_query_prefetch(struct module_qstate *qstate, icp_query_t *query)
+{
+	uint16_t flags = BIT_RD | (qstate->query_flags & BIT_CD);
+	struct module_qstate *created;
+	if (query->handed_on || !ub_attach_query(qstate, &qstate->qinfo, flags, &created)) {
+		return false;
+	}
+	query->handed_on = true;
+	if (created != NULL) {
+		ub_make_prefetch(created, qstate);
+	}
+	return true;
+}
+
 bool icp_query_ask(struct module_qstate *qstate, icp_query_t *query)
 {
 	uint16_t flags = BIT_RD | (qstate->query_flags & BIT_CD);
@@ -148,8 +162,9 @@ bool icp_query_ask(struct module_qstate *qstate, icp_query_t *query)
 		if (lookup->done || lookup->asked) {
 			continue;
 		}
+		struct module_qstate *created;
 		lookup->asked = true;
-		if (!ub_attach_query(qstate, &lookup->question, flags)) {
+		if (!ub_attach_query(qstate, &lookup->question, flags, &created)) {
 			lookup->done = true;
 		}
 	}

@@ -28,6 +28,7 @@ typedef struct {
 typedef struct {
 	bool guarded;    /*!< The module keeps the iterator from storing the answer. */
 	bool responded;  /*!< Since it was guarded, there was an upstream response. */
+	bool handed_on;  /*!< To a query with RD. */
 	bool below_done; /*!< The modules below are done; what they returned is being judged. */
 	icp_addresses_t
 		own; /*!< Real addresses of the answer, for queries that wait for this one. */
@@ -53,6 +54,12 @@ bool icp_query_lacks(const icp_query_t *query);
  * \return true if there is anything to wait for; what can't be asked for counts as done
  */
 bool icp_query_ask(struct module_qstate *qstate, icp_query_t *query);
+
+/*!
+ * \brief Hands a prefetch without RD on to one with RD.
+ * \return true if there is that to wait for; once
+ */
+bool icp_query_prefetch(struct module_qstate *qstate, icp_query_t *query);
 
 /*! \brief Takes the result of a sub-query that has ended. */
 void icp_query_take(icp_query_t *query, struct module_qstate *super,

@@ -15,6 +15,7 @@
 
 #include "dynlibmod/dynlibmod.h"
 #include "iterator/iter_delegpt.h"
+#include "iterator/iter_utils.h"
 #include "iterator/iterator.h"
 #include "services/cache/dns.h"
 #include "services/cache/rrset.h"
@@ -86,27 +87,58 @@ static inline void ub_skip_recursion(struct reply_info *rep, time_t until)
 #endif
 }
 
-/*!
- * A prefetch brings data that must replace what is cached, though that is still valid. Unbound
- * reckons for how long from the life of the message, which is a lease here: too short. A query that
- * prefetches has a blacklist of servers.
- */
-static inline time_t ub_store_leeway(const struct module_qstate *qstate)
+/*! The iterator's state of a query; NULL: it has not come to it. */
+static inline struct iter_qstate *ub_iterator_of(const struct module_qstate *qstate)
 {
-	return qstate->blacklist != NULL ? qstate->env->cfg->max_ttl : 0;
+	int iterator = modstack_find(&qstate->env->mesh->mods, "iterator");
+	return iterator >= 0 ? qstate->minfo[iterator] : NULL;
 }
 
-/*! Puts a message and its RRsets into the caches; with rrsets_only, only the RRsets. */
+#define UB_PREFETCH_EXPIRY_ADD 60 /*!< Seconds that Unbound adds as well. */
+
+/*!
+ * A prefetch brings data that must replace what is cached, though that is still valid for ttl
+ * seconds. Unbound reckons for how long from the life of the message, which is a lease here: too
+ * short.
+ */
+static inline void ub_prefetch_replaces(struct module_qstate *qstate, time_t ttl)
+{
+	if (qstate->prefetch_leeway < ttl + UB_PREFETCH_EXPIRY_ADD) {
+		qstate->prefetch_leeway = ttl + UB_PREFETCH_EXPIRY_ADD;
+	}
+}
+
+/*!
+ * What the iterator does at the end of a query for glue of a parent zone, if it may store: notes
+ * that there is none. Else it would look for it again with every query that fails in this zone.
+ */
+static inline void ub_store_lack_of_glue(struct module_qstate *qstate)
+{
+	const struct iter_qstate *iq = ub_iterator_of(qstate);
+	if (iq != NULL && iq->query_for_pside_glue && iq->pside_glue == NULL) {
+		const struct dns_msg *from = iq->deleg_msg != NULL ? iq->deleg_msg : iq->response;
+		iter_store_parentside_neg(
+			qstate->env, &qstate->qinfo, from != NULL ? from->rep : NULL);
+	}
+}
+
+/*!
+ * Puts a message and its RRsets into the caches; with rrsets_only, only the RRsets. Else, where the
+ * cache has an RRset already, the message gets that, with the TTL that is left.
+ */
 static inline int ub_cache_store(
 	struct module_qstate *qstate, struct reply_info *rep, int rrsets_only)
 {
-	time_t leeway = ub_store_leeway(qstate);
+	const struct iter_qstate *iq = ub_iterator_of(qstate);
+	int is_parent_side = iq != NULL && iq->dp != NULL && iq->dp->has_parent_side_NS;
 #if ICP_UNBOUND_MINOR >= 23
-	return dns_cache_store(qstate->env, &qstate->qinfo, rep, rrsets_only, leeway, 0, NULL,
-		qstate->query_flags, qstate->qstarttime, qstate->is_valrec);
+	return dns_cache_store(qstate->env, &qstate->qinfo, rep, rrsets_only,
+		qstate->prefetch_leeway, is_parent_side, qstate->region, qstate->query_flags,
+		qstate->qstarttime, qstate->is_valrec);
 #else
-	return dns_cache_store(qstate->env, &qstate->qinfo, rep, rrsets_only, leeway, 0, NULL,
-		qstate->query_flags, qstate->qstarttime);
+	return dns_cache_store(qstate->env, &qstate->qinfo, rep, rrsets_only,
+		qstate->prefetch_leeway, is_parent_side, qstate->region, qstate->query_flags,
+		qstate->qstarttime);
 #endif
 }
 
@@ -143,8 +175,7 @@ static inline int ub_failure_is_cacheable(const struct module_qstate *qstate)
  */
 static inline int ub_is_referral(const struct module_qstate *qstate, const struct reply_info *rep)
 {
-	int iterator = modstack_find(&qstate->env->mesh->mods, "iterator");
-	const struct iter_qstate *iq = iterator >= 0 ? qstate->minfo[iterator] : NULL;
+	const struct iter_qstate *iq = ub_iterator_of(qstate);
 	if (iq == NULL || iq->dp == NULL || (iq->chase_flags & BIT_RD) != 0) {
 		return 0;
 	}
@@ -158,15 +189,24 @@ static inline int ub_is_referral(const struct module_qstate *qstate, const struc
 	return 0;
 }
 
-/*! Makes a query wait for another, which is a query like any client's. */
-static inline int ub_attach_query(
-	struct module_qstate *qstate, struct query_info *question, uint16_t flags)
+/*! Makes a query wait for another, which is a query like any client's. If it did not run already,
+ * it is created. */
+static inline int ub_attach_query(struct module_qstate *qstate, struct query_info *question,
+	uint16_t flags, struct module_qstate **created)
 {
-	struct module_qstate *created = NULL;
+	*created = NULL;
 #if ICP_UNBOUND_MINOR >= 25
 	return (*qstate->env->attach_sub)(
-		qstate, question, qstate->client_info, flags, 0, 0, &created);
+		qstate, question, qstate->client_info, flags, 0, 0, created);
 #else
-	return (*qstate->env->attach_sub)(qstate, question, flags, 0, 0, &created);
+	return (*qstate->env->attach_sub)(qstate, question, flags, 0, 0, created);
 #endif
+}
+
+/*! Makes a query that was just created a prefetch, as another one is. */
+static inline void ub_make_prefetch(
+	struct module_qstate *created, const struct module_qstate *other)
+{
+	created->prefetch_leeway = other->prefetch_leeway;
+	sock_list_insert(&created->blacklist, NULL, 0, created->region);
 }
