@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-3-Clause
-# Installs what is needed, builds, and runs all tests. Ends with a line "N passed, N failed" that counts each test and each of the other steps as one; exits
-# with 1 when any failed. Logs stay in .deps/log/.
+# Installs what is needed, builds, and runs all tests. Ends with a line "N passed, N failed" that
+# counts each test and each of the other steps as one; exits with 1 when any failed. Logs stay in
+# .deps/log/.
 # shellcheck disable=SC2317 # many functions are the commands of steps
 set -euo pipefail
 exec </dev/null
@@ -98,6 +99,7 @@ unit_tests() {
 
 threads() {
 	timeout 600 build-tsan/tests/unit/test_gate
+	timeout 600 build-tsan/tests/unit/test_stats
 }
 
 # sum_of RESULT LOG: the tests that cmocka reports with this result at the end of each group.

@@ -202,7 +202,8 @@ static void print_no_address(const icp_resolved_t *resolved)
 	char alias[ICP_NAME_TEXT_MAX];
 	icp_name_format(&resolved->answers[0].alias, alias);
 	const char *subject = resolved->answers[0].alias.length > 0 ? alias : "the name";
-	for (size_t i = 0; i < resolved->answer_count; i++) {
+	/* A and AAAA of the name; what its HTTPS records lead to is another matter. */
+	for (size_t i = 0; i < resolved->answer_count && i < 2; i++) {
 		failed |= resolved->answers[i].rcode == ICP_RCODE_SERVFAIL;
 		unknown |= resolved->answers[i].rcode == ICP_RCODE_NXDOMAIN;
 	}

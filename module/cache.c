@@ -6,8 +6,13 @@
 #include <pthread.h>
 #include <string.h>
 
-#define PARKED_TTL (-2)        /*!< Absolute: 1969; before 0, where clocks of tests begin. */
+/*! Absolute: 1970. Not less: with serve-expired the iterator looks for a message at time 0, and
+ * stores no failure over one that it finds then. */
+#define PARKED_TTL 0
 #define PARKED_TTL_STORED (-2) /*!< Relative to now; not 0, with which no message is stored. */
+/*! Added to the RCODE of what is parked: Unbound serves no stale message with an RCODE that is not
+ * NOERROR, NXDOMAIN or YXDOMAIN, whatever is set for its age. */
+#define PARKED_RCODE 0x8
 
 bool icp_is_judged_query(const struct query_info *qinfo)
 {
@@ -25,9 +30,9 @@ bool icp_must_validate(const struct module_qstate *qstate)
 static struct msgreply_entry *lookup(
 	struct module_qstate *qstate, const struct query_info *question)
 {
-	/* At that time nothing has expired. */
+	/* At time 0 nothing has expired, but what is parked: its TTL is that time. */
 	return msg_cache_lookup(qstate->env, question->qname, question->qname_len, question->qtype,
-		question->qclass, qstate->query_flags, PARKED_TTL, 1);
+		question->qclass, qstate->query_flags, 0, 1);
 }
 
 /*! Finds out when the first RRset of a message ends. False if they are no longer the message's. */
@@ -59,10 +64,13 @@ static struct dns_msg *copy_message(
 	struct reply_info *rep = entry->entry.data;
 	time_t ttl = rep->ttl;
 	time_t serve_expired_ttl = rep->serve_expired_ttl;
+	uint16_t flags = rep->flags;
+	rep->flags &= ~PARKED_RCODE;
 	rep->ttl = is_stale ? end : now + 1;
 	rep->serve_expired_ttl = now + 1;
 	struct dns_msg *msg = tomsg(
 		qstate->env, &entry->key, rep, qstate->region, now, is_stale, qstate->env->scratch);
+	rep->flags = flags;
 	rep->ttl = ttl;
 	rep->serve_expired_ttl = serve_expired_ttl;
 	if (msg != NULL && !is_stale) {
@@ -125,9 +133,11 @@ void icp_cache_renew(struct module_qstate *qstate, const icp_cached_t *cached, t
 	}
 	struct reply_info *rep = entry->entry.data;
 	time_t end;
-	if (is_same(rep, cached) && data_end(rep, &end)) {
+	/* A bogus message has a life of its own. */
+	if (rep->security != sec_status_bogus && is_same(rep, cached) && data_end(rep, &end)) {
 		/* Longer than its RRsets live is harmless: they are checked with every answer. */
 		time_t lease_end = now + lease;
+		rep->flags &= ~PARKED_RCODE;
 		rep->ttl = ub_is_expired(end, now) ? end : lease_end;
 		rep->serve_expired_ttl = lease_end;
 		if (ub_is_expired(end, now) && stale_end(qstate, end) < lease_end) {
@@ -154,8 +164,15 @@ void icp_cache_delay_prefetch(struct module_qstate *qstate)
 	}
 }
 
-static void park(struct reply_info *rep)
+/*! Only for judged types: for others, an iterator that fails would store SERVFAIL in its place. */
+static uint16_t parked_rcode(const struct query_info *question)
 {
+	return icp_is_judged_query(question) ? PARKED_RCODE : 0;
+}
+
+static void park(const struct query_info *question, struct reply_info *rep)
+{
+	rep->flags |= parked_rcode(question);
 	rep->ttl = PARKED_TTL;
 	rep->serve_expired_ttl = PARKED_TTL;
 }
@@ -164,7 +181,7 @@ void icp_cache_park(struct module_qstate *qstate)
 {
 	struct msgreply_entry *entry = lookup(qstate, &qstate->qinfo);
 	if (entry != NULL) {
-		park(entry->entry.data);
+		park(&qstate->qinfo, entry->entry.data);
 		lock_rw_unlock(&entry->entry.lock);
 	}
 }
@@ -175,7 +192,7 @@ static void park_entry(struct lruhash_entry *entry, void *argument)
 	(void)argument;
 	struct reply_info *rep = entry->data;
 	if (icp_read_leads(rep->rrsets, rep->rrset_count)) {
-		park(rep);
+		park(&((struct msgreply_entry *)entry->key)->key, rep);
 	}
 }
 
@@ -286,11 +303,13 @@ static void store_with_ttl(struct module_qstate *qstate, struct reply_info *rep,
 		/* An expired message that might still be served keeps Unbound from storing another.
 		 */
 		icp_cache_park(qstate);
+		rep->flags |= parked_rcode(&qstate->qinfo);
 	}
 	rep->ttl = stored_ttl;
 	rep->serve_expired_ttl = stored_ttl;
 	int stored = ub_cache_store(qstate, rep, 0);
 	pthread_mutex_unlock(&store_lock);
+	rep->flags &= ~PARKED_RCODE;
 	rep->ttl = ttl;
 	rep->serve_expired_ttl = serve_expired_ttl;
 	if (!stored) {
@@ -341,7 +360,7 @@ bool icp_cache_has_answer(struct module_qstate *qstate)
 		return false;
 	}
 	const struct reply_info *rep = entry->entry.data;
-	int rcode = FLAGS_GET_RCODE(rep->flags);
+	int rcode = FLAGS_GET_RCODE(rep->flags) & ~PARKED_RCODE;
 	bool good = rcode == LDNS_RCODE_NOERROR || rcode == LDNS_RCODE_NXDOMAIN;
 	bool expired = ub_is_expired(rep->ttl, now);
 	lock_rw_unlock(&entry->entry.lock);

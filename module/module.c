@@ -87,6 +87,10 @@ static enum finding judge(run_t *run, struct reply_info *rep, bool may_ask, icp_
 	if (icp_query_lacks(run->query) && (!may_ask || icp_query_ask(run->qstate, run->query))) {
 		return FINDING_WAIT;
 	}
+	if (run->query->failed) {
+		*outcome = (icp_outcome_t){.kind = ICP_OUTCOME_FAIL};
+		return FINDING_JUDGED;
+	}
 	return icp_module_judge(run->module, run->qstate, run->query, rep, outcome) ? FINDING_JUDGED
 										    : FINDING_NONE;
 }
@@ -137,7 +141,7 @@ static enum finding review(run_t *run, bool may_ask, icp_cached_t *cached, icp_o
 		icp_cache_renew(qstate, cached, outcome->lease);
 		icp_module_count(run->module, qstate, ICP_STAT_RENEWED, 1);
 	} else {
-		/* Also where only something is left out; new data is stored without that. */
+		/* Also where only something is left out. */
 		icp_cache_park(qstate);
 	}
 	return finding;
@@ -251,7 +255,8 @@ static void operate_new(run_t *run)
 	if (qstate->qinfo.qclass != LDNS_RR_CLASS_IN) {
 		return;
 	}
-	if (qstate->blacklist != NULL && (qstate->query_flags & BIT_RD) == 0) {
+	if (qstate->blacklist != NULL && (qstate->query_flags & BIT_RD) == 0 &&
+		qstate->mesh_info->reply_list == NULL) {
 		/* A prefetch for a query without RD, which nobody waits for: the validator would
 		 * store its data whatever no_cache_store says. */
 		bool waits = icp_query_prefetch(qstate, run->query);
@@ -327,9 +332,11 @@ static void serve_answer(run_t *run, struct reply_info *rep, const icp_outcome_t
 		return;
 	}
 	if (outcome->left_out != NULL) {
-		icp_cache_store_rrsets(qstate, rep);
+		/* Whole, so that it is judged, and trimmed, each time. */
+		icp_cache_store_parked(qstate, rep);
+	} else {
+		icp_cache_store_leased(qstate, rep, outcome->lease);
 	}
-	icp_cache_store_leased(qstate, qstate->return_msg->rep, outcome->lease);
 }
 
 /*! A reply that leads to no address, or that nobody judges: stores what the iterator was kept from

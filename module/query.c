@@ -166,6 +166,7 @@ bool icp_query_ask(struct module_qstate *qstate, icp_query_t *query)
 		lookup->asked = true;
 		if (!ub_attach_query(qstate, &lookup->question, flags, &created)) {
 			lookup->done = true;
+			query->failed = true;
 		}
 	}
 	return icp_query_lacks(query);

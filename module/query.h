@@ -29,6 +29,7 @@ typedef struct {
 	bool guarded;    /*!< The module keeps the iterator from storing the answer. */
 	bool responded;  /*!< Since it was guarded, there was an upstream response. */
 	bool handed_on;  /*!< To a query with RD. */
+	bool failed;     /*!< Out of memory: it can't be judged. */
 	bool below_done; /*!< The modules below are done; what they returned is being judged. */
 	icp_addresses_t
 		own; /*!< Real addresses of the answer, for queries that wait for this one. */
@@ -51,7 +52,7 @@ bool icp_query_lacks(const icp_query_t *query);
 
 /*!
  * \brief Asks for what is not done.
- * \return true if there is anything to wait for; what can't be asked for counts as done
+ * \return true if there is anything to wait for; what can't be asked for is done, and failed is set
  */
 bool icp_query_ask(struct module_qstate *qstate, icp_query_t *query);
 

@@ -123,8 +123,8 @@ static inline void ub_store_lack_of_glue(struct module_qstate *qstate)
 }
 
 /*!
- * Puts a message and its RRsets into the caches; with rrsets_only, only the RRsets. Else, where the
- * cache has an RRset already, the message gets that, with the TTL that is left.
+ * Puts a message and its RRsets into the caches; with rrsets_only, only the RRsets. The message is
+ * left as it was judged, whatever of it is cached already.
  */
 static inline int ub_cache_store(
 	struct module_qstate *qstate, struct reply_info *rep, int rrsets_only)
@@ -133,11 +133,11 @@ static inline int ub_cache_store(
 	int is_parent_side = iq != NULL && iq->dp != NULL && iq->dp->has_parent_side_NS;
 #if ICP_UNBOUND_MINOR >= 23
 	return dns_cache_store(qstate->env, &qstate->qinfo, rep, rrsets_only,
-		qstate->prefetch_leeway, is_parent_side, qstate->region, qstate->query_flags,
+		qstate->prefetch_leeway, is_parent_side, NULL, qstate->query_flags,
 		qstate->qstarttime, qstate->is_valrec);
 #else
 	return dns_cache_store(qstate->env, &qstate->qinfo, rep, rrsets_only,
-		qstate->prefetch_leeway, is_parent_side, qstate->region, qstate->query_flags,
+		qstate->prefetch_leeway, is_parent_side, NULL, qstate->query_flags,
 		qstate->qstarttime);
 #endif
 }

@@ -221,7 +221,7 @@ def dumped(probe):
 
 @way(
     CONTROL,
-    "dump_cache and load_cache, with serve-expired",
+    "dump_cache and load_cache, with serve-expired (a limit, see the documentation)",
     own=Own(clock=True, server=[*DUMPED, *SERVED]),
     **MIX,
 )
@@ -229,7 +229,12 @@ def dumped_stale(probe):
     dump_and_load(probe, stale=True)
 
 
-@way(CONTROL, "a dump written without the module", own=Own(clock=True, server=DUMPED), **MIX)
+@way(
+    CONTROL,
+    "a dump written without the module (a limit, see the documentation)",
+    own=Own(clock=True, server=DUMPED),
+    **MIX,
+)
 def dumped_elsewhere(probe):
     """It brings in messages that nobody judged: a limit, told in the documentation. It ends with
     their TTL."""

@@ -6,6 +6,7 @@ import dns.rcode
 import dns.rdatatype
 import pytest
 
+from harness import holds_for
 from world import (
     ABROAD,
     ABROAD6,
@@ -13,9 +14,12 @@ from world import (
     BLOCK6,
     BLOCK_TEXT,
     BLOCK_TTL,
+    LEASE,
+    LOOK,
     OURS,
     OURS2,
     OURS6,
+    SLACK,
     ZONE_TTL,
     addresses,
     assert_blocked,
@@ -149,6 +153,21 @@ def test_blocked_addresses_are_taken_out_of_additional_sections(world):
         assert len(response.answer) == 1 and not response.additional
         assert ede(response) is None
     assert_blocked(world.ask("mail.add.cn"), "mail.add.cn")
+
+
+def test_answers_without_their_blocked_additional_addresses_are_cached(start_world):
+    changes = {"lease": LEASE}
+    with start_world(cn=CN, rows=ROWS, changes=changes, server_lines=MORE) as world:
+        world.ask("add.cn", "MX")
+        before = world.asked_upstream()
+        # Well after the lease: renewed from the cache, and trimmed again.
+        assert holds_for(
+            lambda: extra(world.ask("add.cn", "MX"))
+            == {("mail.filed.cn.", OURS), ("mail.abroad.cn.", ABROAD)},
+            LEASE + LOOK + SLACK,
+            "the MX answer, trimmed",
+        )
+        assert world.asked_upstream() == before
 
 
 def test_nodata_where_a_family_has_no_block_page(start_world):

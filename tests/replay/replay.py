@@ -33,6 +33,15 @@ class Replay:
         found = MODULE_CONFIG.findall(self._config)
         return " ".join(found[-1].split()) if found else DEFAULT_CHAIN
 
+    def later(self, path):
+        """Writes the replay so that it begins some seconds after time 0, and returns it."""
+        step = FIRST_STEP.search(self._rest).start()
+        wait = "\nSTEP 0 TIME_PASSES ELAPSE 10\n"
+        path.write_text(
+            self._config + self._rest[:step] + wait + self._rest[step:], encoding="latin-1"
+        )
+        return Replay(path)
+
     def with_module(self, path, module, no_addresses_at=()):
         """Writes the replay with our module first in the chain, and returns it.
 

@@ -30,6 +30,10 @@ ASKS_FOR_ADDRESSES = {
     "iter_svcb_malformed": ["1.2.3.4"],
 }
 
+# The module stores what has no lease with TTL 0, absolute: the time at which replays begin, when
+# that has not expired. These store such a message then, and ask for it; they begin later here.
+BEGINS_LATER = ("val_keyprefetch_verify",)
+
 # What no replay has an address in; and what all have.
 ELSEWHERE = ["240.16.0.0/16", "2001:db8:ffff::/48"]
 EVERYWHERE = ["0.0.0.0/0", "::/0"]
@@ -111,6 +115,8 @@ def run_with_module(testbound, replay, module, conf, directory):
 
 @pytest.mark.parametrize("replay", REPLAYS)
 def test_replay_passes(replay, testbound, module, policies, tmp_path):
+    if replay.name in BEGINS_LATER:
+        replay = replay.later(tmp_path / replay.path.name)
     without = testbound.run(replay)
     if without is not None:
         pytest.skip(f"{replay.name} fails without the module: {without.splitlines()[-1]}")
