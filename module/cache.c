@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "module/cache.h"
-#include "module/judge.h"
 
 #include <arpa/inet.h>
 #include <pthread.h>
@@ -232,19 +231,24 @@ static enum relation compare(struct module_qstate *qstate, const struct ub_packe
 	return equal ? RELATION_NONE : stays ? RELATION_YIELDS : RELATION_REPLACES;
 }
 
+static void forget(struct module_qstate *qstate, const struct ub_packed_rrset_key *rrset)
+{
+	const struct packed_rrset_key *key = &rrset->rk;
+	rrset_cache_remove(qstate->env->rrset_cache, key->dname, key->dname_len, ntohs(key->type),
+		ntohs(key->rrset_class), key->flags);
+}
+
 bool icp_cache_forget_replaced(struct module_qstate *qstate, const struct reply_info *rep)
 {
 	bool yields = false;
 	for (size_t i = 0; i < rep->rrset_count; i++) {
-		const struct packed_rrset_key *key = &rep->rrsets[i]->rk;
 		if (!icp_rdata_has_addresses(icp_rrset_type(rep->rrsets[i]))) {
 			continue;
 		}
 		enum relation relation = compare(qstate, rep->rrsets[i]);
 		yields |= relation == RELATION_YIELDS;
-		if (relation == RELATION_REPLACES && icp_module_may_touch(qstate, rep->rrsets[i])) {
-			rrset_cache_remove(qstate->env->rrset_cache, key->dname, key->dname_len,
-				ntohs(key->type), ntohs(key->rrset_class), key->flags);
+		if (relation == RELATION_REPLACES) {
+			forget(qstate, rep->rrsets[i]);
 		}
 	}
 	return !yields;
@@ -350,6 +354,18 @@ void icp_cache_store_rrsets(struct module_qstate *qstate, struct reply_info *rep
 	if (!stored) {
 		log_err("icpgate: out of memory storing RRsets");
 	}
+}
+
+void icp_cache_replace_rrsets(struct module_qstate *qstate, struct reply_info *rep)
+{
+	pthread_mutex_lock(&store_lock);
+	for (size_t i = 0; i < rep->rrset_count; i++) {
+		if (icp_rdata_has_addresses(icp_rrset_type(rep->rrsets[i]))) {
+			forget(qstate, rep->rrsets[i]);
+		}
+	}
+	(void)ub_cache_store(qstate, rep, 1);
+	pthread_mutex_unlock(&store_lock);
 }
 
 bool icp_cache_has_answer(struct module_qstate *qstate)

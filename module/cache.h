@@ -78,7 +78,7 @@ void icp_cache_store_rrsets(struct module_qstate *qstate, struct reply_info *rep
 /*!
  * \brief Unbound updates a cached RRset in place, so messages that refer to it would show addresses
  *        that they were not judged with. Takes the ones that this reply would update so out of the
- *        cache, which voids those messages, unless the new addresses are none of the gate's.
+ *        cache, which voids those messages.
  * \return false if other addresses stay in the cache, as they are better trusted: a message stored
  *         now would refer to these
  */
@@ -90,6 +90,12 @@ bool icp_cache_forget_replaced(struct module_qstate *qstate, const struct reply_
  *        lengthen the life of what is cached.
  */
 void icp_cache_adopt(struct module_qstate *qstate, struct reply_info *rep);
+
+/*!
+ * \brief After the validator has stored the RRsets of a query without RD, which it does unasked:
+ * puts those with addresses anew into the cache, which voids the messages that refer to them.
+ */
+void icp_cache_replace_rrsets(struct module_qstate *qstate, struct reply_info *rep);
 
 /*! \brief Stores SERVFAIL for the query as briefly as the iterator does. */
 void icp_cache_store_failure(struct module_qstate *qstate);

@@ -250,24 +250,3 @@ bool icp_module_judge(icp_module_t *module, struct module_qstate *qstate, const 
 	count_outcome(module, qstate, outcome);
 	return true;
 }
-
-bool icp_module_may_touch(struct module_qstate *qstate, struct ub_packed_rrset_key *rrset)
-{
-	int id = modstack_find(&qstate->env->mesh->mods, "dynlib");
-	icp_module_t *module = icp_module_of(qstate->env, id);
-	icp_addresses_t addresses = {.count = 0};
-	icp_name_t name;
-	icp_decision_t decision;
-	if (!icp_read_addresses(qstate->region, &rrset, 1, &addresses) ||
-		!judge_name(module, qstate, rrset->rk.dname, rrset->rk.dname_len, &addresses, &name,
-			&decision)) {
-		return true;
-	}
-	bool touched = false;
-	for (size_t i = 0; i < addresses.count; i++) {
-		/* Not the verdict: that is of this name, and others may lead here. */
-		touched = touched || decision.rulings[i].reason != ICP_REASON_NOT_GATED;
-	}
-	icp_gate_release(module->gate, seat_of(qstate));
-	return touched;
-}

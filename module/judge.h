@@ -39,9 +39,6 @@ typedef struct {
 bool icp_module_judge(icp_module_t *module, struct module_qstate *qstate, const icp_query_t *query,
 	struct reply_info *rep, icp_outcome_t *outcome);
 
-/*! \brief False when the addresses of an RRset are out of scope, whatever name leads to them. */
-bool icp_module_may_touch(struct module_qstate *qstate, struct ub_packed_rrset_key *rrset);
-
 /*! \brief Adds to a counter, in the thread's part. */
 void icp_module_count(icp_module_t *module, const struct module_qstate *qstate, enum icp_stat stat,
 	uint64_t number);

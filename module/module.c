@@ -339,8 +339,7 @@ static void serve_answer(run_t *run, struct reply_info *rep, const icp_outcome_t
 	}
 }
 
-/*! A reply that leads to no address, or that nobody judges: stores what the iterator was kept from
- * storing. */
+/*! A reply that leads to no address, or is not judged: stores what the iterator was kept from. */
 static void pass_answer(run_t *run, struct reply_info *rep)
 {
 	/* ANY is put together from the cache each time, with whatever is there. */
@@ -434,6 +433,9 @@ static void operate_done(run_t *run)
 		return;
 	}
 	if (qstate->return_rcode == LDNS_RCODE_NOERROR && qstate->return_msg != NULL) {
+		if ((qstate->query_flags & BIT_RD) == 0 && !is_internal(qstate)) {
+			icp_cache_replace_rrsets(qstate, qstate->return_msg->rep);
+		}
 		keep_real_addresses(run, qstate->return_msg->rep);
 		judge_reply(run);
 	} else if (qstate->return_rcode == LDNS_RCODE_SERVFAIL) {

@@ -34,6 +34,11 @@ ASKS_FOR_ADDRESSES = {
 # that has not expired. These store such a message then, and ask for it; they begin later here.
 BEGINS_LATER = ("val_keyprefetch_verify",)
 
+# Other data replaces a cached address RRset, to which older messages refer. The module takes the old
+# one out of the cache, as these messages were not judged with the new one; the replay, of newer
+# versions, expects them to be answered with it.
+REPLACES = ("iter_scrub_rr_length",)
+
 # What no replay has an address in; and what all have.
 ELSEWHERE = ["240.16.0.0/16", "2001:db8:ffff::/48"]
 EVERYWHERE = ["0.0.0.0/0", "::/0"]
@@ -122,7 +127,9 @@ def test_replay_passes(replay, testbound, module, policies, tmp_path):
         pytest.skip(f"{replay.name} fails without the module: {without.splitlines()[-1]}")
     for policy in ("empty", "others"):
         failure = run_with_module(testbound, replay, module, policies[policy], tmp_path)
-        if replay.name in REFUSED:
+        if replay.name in REPLACES:
+            assert failure is not None and "not matched" in failure
+        elif replay.name in REFUSED:
             assert failure is not None and REFUSED[replay.name] in failure
         else:
             assert failure is None, f"store: {policy}; {failure}"
