@@ -15,78 +15,80 @@
 
 #include "core/stats.h"
 
-static int64_t now;
+/*! An order that is being read. */
+typedef struct {
+	icp_stats_t *stats;
+	int64_t now;
+	unsigned seat;
+	char *rest;
+} order_t;
 
-static int judged(icp_stats_t *stats, unsigned seat, const char *line)
+/*! The next word; empty at the end. */
+static const char *next_word(order_t *order)
 {
-	char verdict[8];
-	char reason[64];
-	uint64_t generation;
-	uint64_t number;
+	const char *word = strtok_r(NULL, " \n", &order->rest);
+	return word != NULL ? word : "";
+}
+
+static uint64_t next_number(order_t *order)
+{
+	return strtoull(next_word(order), NULL, 10);
+}
+
+static int judged(order_t *order)
+{
 	icp_judgement_t judgement = {.reason = 0};
-	if (sscanf(line, "%7s %63s %" SCNu64 " %" SCNu64, verdict, reason, &generation, &number) !=
-		4) {
-		return -1;
-	}
-	judgement.verdict = strcmp(verdict, icp_verdict_name(ICP_BLOCK)) == 0;
+	judgement.verdict = strcmp(next_word(order), icp_verdict_name(ICP_BLOCK)) == 0;
+	const char *reason = next_word(order);
+	uint64_t generation = next_number(order);
 	while (strcmp(reason, icp_reason_name(judgement.reason)) != 0) {
 		if (++judgement.reason == ICP_REASON_COUNT) {
 			return -1;
 		}
 	}
-	for (; number > 0; number--) {
-		icp_stats_judged(stats, seat, &judgement, generation, now);
+	for (uint64_t number = next_number(order); number > 0; number--) {
+		icp_stats_judged(order->stats, order->seat, &judgement, generation, order->now);
 	}
 	return 0;
 }
 
-static int count(icp_stats_t *stats, unsigned seat, const char *line)
+static int count(order_t *order)
 {
-	char key[64];
-	uint64_t number;
+	const char *key = next_word(order);
 	enum icp_stat stat = 0;
-	if (sscanf(line, "%63s %" SCNu64, key, &number) != 2) {
-		return -1;
-	}
 	while (strcmp(key, icp_stat_key(stat)) != 0) {
 		if (++stat == ICP_STAT_COUNT) {
 			return -1;
 		}
 	}
-	icp_stats_count(stats, seat, stat, number);
+	icp_stats_count(order->stats, order->seat, stat, next_number(order));
 	return 0;
 }
 
-static int blocked(icp_stats_t *stats, unsigned seat, const char *line)
+static int blocked(order_t *order)
 {
-	char text[256];
-	uint64_t number;
 	icp_name_t name;
-	if (sscanf(line, "%255s %" SCNu64, text, &number) != 2 ||
-		icp_name_parse(&name, text, strlen(text), NULL) != ICP_EOK) {
+	const char *text = next_word(order);
+	if (icp_name_parse(&name, text, strlen(text), NULL) != ICP_EOK) {
 		return -1;
 	}
-	for (; number > 0; number--) {
-		icp_stats_blocked(stats, seat, &name);
+	for (uint64_t number = next_number(order); number > 0; number--) {
+		icp_stats_blocked(order->stats, order->seat, &name);
 	}
 	return 0;
 }
 
-static int obey(icp_stats_t *stats, const char *line)
+static int obey(order_t *order, char *line)
 {
 	static const struct {
 		const char *word;
-		int (*run)(icp_stats_t *stats, unsigned seat, const char *line);
+		int (*run)(order_t *order);
 	} orders[] = {{"judged", judged}, {"count", count}, {"blocked", blocked}};
-	char word[16];
-	unsigned seat;
-	int used = 0;
-	if (sscanf(line, "%15s %u %n", word, &seat, &used) != 2) {
-		return -1;
-	}
+	const char *word = strtok_r(line, " \n", &order->rest);
+	order->seat = (unsigned)next_number(order);
 	for (size_t i = 0; i < sizeof orders / sizeof *orders; i++) {
-		if (strcmp(word, orders[i].word) == 0) {
-			return orders[i].run(stats, seat, line + used);
+		if (word != NULL && strcmp(word, orders[i].word) == 0) {
+			return orders[i].run(order);
 		}
 	}
 	return -1;
@@ -94,7 +96,7 @@ static int obey(icp_stats_t *stats, const char *line)
 
 int main(int argc, char **argv)
 {
-	icp_stats_t *stats = NULL;
+	order_t order = {.stats = NULL};
 	icp_diag_t diag = {""};
 	char line[1024];
 	if (argc != 5) {
@@ -102,15 +104,15 @@ int main(int argc, char **argv)
 		return 2;
 	}
 	enum icp_mode mode = strcmp(argv[3], "monitor") == 0 ? ICP_MODE_MONITOR : ICP_MODE_ENFORCE;
-	now = strtoll(argv[4], NULL, 10);
-	int ret = icp_stats_open(
-		&stats, argv[1], mode, (unsigned)strtoul(argv[2], NULL, 10), now, &diag);
+	order.now = strtoll(argv[4], NULL, 10);
+	int ret = icp_stats_open(&order.stats, argv[1], mode, (unsigned)strtoul(argv[2], NULL, 10),
+		order.now, &diag);
 	puts(ret == ICP_EOK && diag.text[0] == '\0' ? "counting" : diag.text);
 	fflush(stdout);
 	while (ret == ICP_EOK && fgets(line, sizeof line, stdin) != NULL) {
-		puts(obey(stats, line) == 0 ? "done" : "not an order");
+		puts(obey(&order, line) == 0 ? "done" : "not an order");
 		fflush(stdout);
 	}
-	icp_stats_close(stats);
+	icp_stats_close(order.stats);
 	return ret == ICP_EOK ? 0 : 1;
 }

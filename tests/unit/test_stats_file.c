@@ -253,7 +253,7 @@ static const damage_t damages[] = {
 	{TURN(generation), UINT64_MAX, ICP_EDAMAGED, "damaged: generation 18446744073709551615"},
 	{TURN(sequence), 3, ICP_EBUSY, "a resolver is changing it; try again"},
 	{SECOND, 8, UINT64_MAX, ICP_EDAMAGED, "damaged: count 18446744073709551615"},
-	{SECOND + 38 * 8, 8, (UINT64_C(1) << 52) + 1, ICP_EDAMAGED,
+	{SECOND + (size_t)38 * 8, 8, (UINT64_C(1) << 52) + 1, ICP_EDAMAGED,
 		"damaged: count 4503599627370497"},
 };
 

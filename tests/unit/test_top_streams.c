@@ -160,7 +160,7 @@ static void every_name_equally_often(void **state)
 static void names_in_turn(void **state)
 {
 	(void)state;
-	stream_t *stream = make_stream(ICP_TOP_SETS * ICP_TOP_WAYS * 2, 1);
+	stream_t *stream = make_stream((size_t)ICP_TOP_SETS * ICP_TOP_WAYS * 2, 1);
 	for (size_t i = 0; i < ADDITIONS; i++) {
 		feed(stream, i % stream->name_count, 0);
 	}
