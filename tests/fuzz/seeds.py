@@ -168,26 +168,28 @@ def node(name, *rows, below=False):
 
 
 def bucket(*nodes, shift=0):
-    """Checksum and fingerprints are left to the harness."""
-    at = 6 + 3 * len(nodes)
+    """Checksums and fingerprints are left to the harness."""
+    nodes = [b"\0" * 4 + octets for octets in nodes]
+    at = 22 + 3 * len(nodes)
     offsets = b""
     for octets in nodes:
         offsets += struct.pack("<H", at + shift)
         at += len(octets)
-    return b"\0" * 4 + struct.pack("<H", len(nodes)) + b"\0" * len(nodes) + offsets + b"".join(
-        nodes)
+    head = b"\0" * 4 + struct.pack("<HQQ", len(nodes), 0, 2**64 - 1)
+    return head + b"\0" * len(nodes) + offsets + b"".join(nodes)
 
 
 ONE = node("example.com", row(0))
 TWO = node("www.example.com", row(4), row(0x10, rest=b"\2"))
 
 BUCKET = {
-    "count-too-large": b"\0" * 4 + b"\xff\xff" + b"\0" * 20,
+    "count-too-large": b"\0" * 4 + b"\xff\xff" + b"\0" * 40,
     "cut-node": bucket(ONE)[:-1],
     "cut-row": bucket(node("example.com", row(0)[:-1])),
     "empty-non-terminal": bucket(node("example.com", below=True)),
     "more-rows-than-counted": bucket(node("example.com", row(0) + row(4))),
-    "no-nodes": b"\0" * 7,
+    "no-nodes": bucket(),
+    "no-nodes-and-more": bucket() + b"\0",
     "node-without-rows": bucket(node("example.com")),
     "offset-behind-the-end": bucket(ONE, shift=100),
     "offset-in-the-head": bucket(ONE, shift=-4),
