@@ -34,6 +34,7 @@ static const struct {
 	{"generation", offsetof(icp_store_info_t, generation), false},
 	{"map_size", offsetof(icp_store_info_t, map_size), false},
 	{"nodes", offsetof(icp_store_info_t, nodes), false},
+	{"replaced", offsetof(icp_store_info_t, replaced), true},
 	{"rows", offsetof(icp_store_info_t, rows), false},
 	{"sequence", offsetof(icp_store_info_t, sequence), false},
 	{"superseded", offsetof(icp_store_info_t, superseded), true},

@@ -28,6 +28,7 @@ typedef struct {
 	uint64_t commit;     /*!< LMDB's number of the transaction that wrote this. */
 	uint64_t digest;     /*!< Sum of all nodes' digests; see node.h. */
 	uint64_t map_size;   /*!< Octets of the environment's map. */
+	uint64_t replaced;   /*!< The generation that was current before; 0: none. */
 	uint64_t superseded; /*!< The generation that was made current in its place; 0: none. */
 	char source[ICP_SOURCE_MAX]; /*!< Name of the last feed. */
 } icp_store_info_t;
@@ -40,7 +41,7 @@ typedef struct {
  */
 int icp_info_read(icp_store_info_t *info, const icp_pages_t *pages);
 
-#define ICP_INFO_ENTRIES 15
+#define ICP_INFO_ENTRIES 16
 
 typedef struct {
 	const char *key;
