@@ -137,7 +137,7 @@ static int collect(work_t *work, icp_feed_t *feed, icp_diag_t *diag)
 static int read_feed(work_t *work, icp_bad_t *bad, icp_diag_t *diag)
 {
 	icp_feed_t *feed;
-	int ret = icp_feed_open(&feed, work->stream, bad, diag);
+	int ret = icp_feed_open(&feed, work->stream, ICP_FEED_FULL, bad, diag);
 	if (ret != ICP_EOK) {
 		return ret;
 	}
