@@ -164,3 +164,5 @@ int icp_reader_rows(icp_reader_t *reader, const icp_node_t *node);
  * parents, deltas. \param diag  says what is wrong first \retval ICP_EOK, ICP_EDAMAGED, ICP_ENOMEM
  */
 int icp_reader_verify(icp_reader_t *reader, icp_diag_t *diag);
+
+#include "core/walk.h" /* Stands in. */
