@@ -34,14 +34,6 @@ typedef struct {
 	icp_row_t row;
 } rows_t;
 
-static int compare_providers(const icp_row_t *a, const icp_row_t *b)
-{
-	size_t shorter =
-		a->provider_length < b->provider_length ? a->provider_length : b->provider_length;
-	int order = memcmp(a->provider, b->provider, shorter);
-	return order != 0 ? order : a->provider_length - b->provider_length;
-}
-
 /*! Reads the next row. Rows out of order would be told as gone and new. */
 static int read_row(rows_t *rows)
 {
@@ -53,7 +45,7 @@ static int read_row(rows_t *rows)
 	}
 	rows->octets = rows->at;
 	rows->length = icp_row_decode(&rows->row, rows->at, rows->left);
-	if (rows->length == 0 || (present && compare_providers(&previous, &rows->row) >= 0)) {
+	if (rows->length == 0 || (present && icp_provider_compare(&previous, &rows->row) >= 0)) {
 		return ICP_EDAMAGED;
 	}
 	rows->at += rows->length;
@@ -89,8 +81,7 @@ static bool same_octets(const rows_t *a, const rows_t *b)
 	return a->length == b->length && memcmp(a->octets, b->octets, a->length) == 0;
 }
 
-/*! Compares the rows of one name; a node may be NULL. */
-static int compare_rows(
+int icp_compare_nodes(
 	const icp_node_t *one, const icp_node_t *other, icp_compare_visit_t visit, void *context)
 {
 	rows_t before;
@@ -102,7 +93,7 @@ static int compare_rows(
 	while (ret == ICP_EOK && (before.present || after.present)) {
 		int order = 0;
 		if (before.present && after.present) {
-			order = compare_providers(&before.row, &after.row);
+			order = icp_provider_compare(&before.row, &after.row);
 		} else {
 			order = before.present ? -1 : 1;
 		}
@@ -139,10 +130,7 @@ static int compare_places(const icp_node_t *a, const icp_node_t *b)
 	if (hash_a != hash_b) {
 		return hash_a < hash_b ? -1 : 1;
 	}
-	if (a->name_length != b->name_length) {
-		return a->name_length - b->name_length;
-	}
-	return memcmp(a->name, b->name, a->name_length);
+	return icp_stored_compare(a->name, a->name_length, b->name, b->name_length);
 }
 
 int icp_compare(icp_nodes_t before, icp_nodes_t after, icp_compare_visit_t visit, void *context)
@@ -159,7 +147,7 @@ int icp_compare(icp_nodes_t before, icp_nodes_t after, icp_compare_visit_t visit
 			order = compare_places(&one, &other);
 		}
 		if (order != 0 || !same_rows(&one, &other)) {
-			int ret = compare_rows(order <= 0 ? &one : NULL, order >= 0 ? &other : NULL,
+			int ret = icp_compare_nodes(order <= 0 ? &one : NULL, order >= 0 ? &other : NULL,
 				visit, context);
 			if (ret != ICP_EOK) {
 				return ret;

@@ -42,3 +42,11 @@ typedef int (*icp_compare_visit_t)(const icp_row_t *before, const icp_row_t *aft
  * \return or what visit or a source returned last
  */
 int icp_compare(icp_nodes_t before, icp_nodes_t after, icp_compare_visit_t visit, void *context);
+
+/*!
+ * \brief Calls visit for every pair that differs between two nodes of one name.
+ * \param one, other  before and after; NULL: there is no such node; one of them is not NULL
+ * \retval as icp_compare
+ */
+int icp_compare_nodes(
+	const icp_node_t *one, const icp_node_t *other, icp_compare_visit_t visit, void *context);

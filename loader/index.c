@@ -210,10 +210,7 @@ int icp_index_add(icp_index_t *index, const icp_name_t *name, const icp_row_t *r
 
 static int compare_names(const parts_t *a, const parts_t *b)
 {
-	if (a->name_length != b->name_length) {
-		return a->name_length < b->name_length ? -1 : 1;
-	}
-	return memcmp(a->name, b->name, a->name_length);
+	return icp_stored_compare(a->name, a->name_length, b->name, b->name_length);
 }
 
 static int compare_providers(const parts_t *a, const parts_t *b)
@@ -225,10 +222,7 @@ static int compare_providers(const parts_t *a, const parts_t *b)
 	if (row_a.provider_length == 0 || row_b.provider_length == 0) {
 		return (row_a.provider_length > 0) - (row_b.provider_length > 0);
 	}
-	size_t shorter = row_a.provider_length < row_b.provider_length ? row_a.provider_length
-								       : row_b.provider_length;
-	int order = memcmp(row_a.provider, row_b.provider, shorter);
-	return order != 0 ? order : row_a.provider_length - row_b.provider_length;
+	return icp_provider_compare(&row_a, &row_b);
 }
 
 static int compare_entries(const void *one, const void *other)
