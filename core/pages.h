@@ -61,7 +61,7 @@ typedef struct {
 	size_t data_size;
 	uint64_t overflow; /*!< First of the pages that hold the data; 0: it lies in the leaf. */
 	uint64_t overflow_count; /*!< They, at least; see icp_page_overflow. */
-	bool is_tree;      /*!< The data is another tree's description. */
+	bool is_tree;            /*!< The data is another tree's description. */
 } icp_entry_t;
 
 /*!

@@ -8,7 +8,7 @@
 /*! What is known so far of one environment. */
 typedef struct {
 	const icp_pages_t *pages;
-	uint8_t *used;   /*!< A bit for each page up to the last. */
+	uint8_t *used; /*!< A bit for each page up to the last. */
 	bool whole;
 	icp_tree_t seen; /*!< What was counted of the tree that is being looked at. */
 	unsigned depth;
@@ -202,8 +202,7 @@ static int check_rest(const check_t *check)
 
 int icp_pages_check(const icp_pages_t *pages, bool whole)
 {
-	check_t check = {
-		.pages = pages, .used = calloc(pages->last / 8 + 1, 1), .whole = whole};
+	check_t check = {.pages = pages, .used = calloc(pages->last / 8 + 1, 1), .whole = whole};
 	if (check.used == NULL) {
 		return ICP_ENOMEM;
 	}

@@ -19,7 +19,8 @@ int icp_reader_init(icp_reader_t *reader, icp_store_t *store, icp_diag_t *diag)
 	if (rc != MDB_SUCCESS) {
 		free(items);
 		*reader = (icp_reader_t){.store = NULL};
-		return icp_fail(diag, icp_store_from_lmdb(rc), "store reader: %s", mdb_strerror(rc));
+		return icp_fail(
+			diag, icp_store_from_lmdb(rc), "store reader: %s", mdb_strerror(rc));
 	}
 	mdb_txn_reset(reader->txn);
 	reader->rows = (icp_rows_t){.items = items, .capacity = FIRST_ROWS};

@@ -74,8 +74,7 @@ int icp_store_open_file(icp_store_t **store, const char *path, icp_diag_t *diag)
  * \param sync  false: commits are not brought to the disk, for a file that nobody knows of yet
  * \retval as icp_store_open_file
  */
-int icp_store_open_writable(
-	icp_store_t **store, const char *path, bool sync, icp_diag_t *diag);
+int icp_store_open_writable(icp_store_t **store, const char *path, bool sync, icp_diag_t *diag);
 
 /*! \brief LMDB's environment, of a store that was opened to be written to. */
 struct MDB_env *icp_store_env(icp_store_t *store);
@@ -185,4 +184,3 @@ int icp_reader_rows(icp_reader_t *reader, const icp_node_t *node);
  * parents, deltas. \param diag  says what is wrong first \retval ICP_EOK, ICP_EDAMAGED, ICP_ENOMEM
  */
 int icp_reader_verify(icp_reader_t *reader, icp_diag_t *diag);
-

@@ -147,8 +147,8 @@ int icp_compare(icp_nodes_t before, icp_nodes_t after, icp_compare_visit_t visit
 			order = compare_places(&one, &other);
 		}
 		if (order != 0 || !same_rows(&one, &other)) {
-			int ret = icp_compare_nodes(order <= 0 ? &one : NULL, order >= 0 ? &other : NULL,
-				visit, context);
+			int ret = icp_compare_nodes(order <= 0 ? &one : NULL,
+				order >= 0 ? &other : NULL, visit, context);
 			if (ret != ICP_EOK) {
 				return ret;
 			}

@@ -33,7 +33,8 @@ static int open_update(icp_delta_t *delta, icp_diag_t *diag)
 	delta->path = icp_generations_path(
 		&delta->session.generations, delta->session.current.generation);
 	if (delta->path == NULL) {
-		return icp_fail(diag, ICP_ENOMEM, "%s: out of memory", delta->session.options.store);
+		return icp_fail(
+			diag, ICP_ENOMEM, "%s: out of memory", delta->session.options.store);
 	}
 	return icp_update_open(&delta->update, delta->path, true, diag);
 }
@@ -69,8 +70,8 @@ void icp_delta_close(icp_delta_t *delta)
 
 /*! Copies the generation to a new one that has room, applies the delta there, and makes it current.
  */
-static int apply_to_copy(icp_delta_t *delta, icp_changes_t *changes,
-	const icp_update_delta_t *what, watch_t *watch, icp_diag_t *diag)
+static int apply_to_copy(icp_delta_t *delta, icp_changes_t *changes, const icp_update_delta_t *what,
+	watch_t *watch, icp_diag_t *diag)
 {
 	icp_session_t *session = &delta->session;
 	icp_store_info_t info = *icp_update_info(delta->update);
@@ -269,8 +270,8 @@ static int load_input(icp_delta_t *delta, input_t *input, icp_delta_result_t *re
 	return icp_delta_apply(delta, input->changes, &what, result, diag);
 }
 
-int icp_delta_load(icp_delta_t *delta, const char *feed, icp_delta_result_t *result,
-	icp_bad_t *bad, icp_diag_t *diag)
+int icp_delta_load(icp_delta_t *delta, const char *feed, icp_delta_result_t *result, icp_bad_t *bad,
+	icp_diag_t *diag)
 {
 	input_t input = {.path = feed};
 	int ret = load_input(delta, &input, result, bad, diag);

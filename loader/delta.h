@@ -43,8 +43,8 @@ void icp_delta_close(icp_delta_t *delta);
  * \retval ICP_EFEED  the feed or its manifest is not valid, or it is out of sequence
  * \retval those of icp_delta_apply; nothing changed then
  */
-int icp_delta_load(icp_delta_t *delta, const char *feed, icp_delta_result_t *result,
-	icp_bad_t *bad, icp_diag_t *diag);
+int icp_delta_load(icp_delta_t *delta, const char *feed, icp_delta_result_t *result, icp_bad_t *bad,
+	icp_diag_t *diag);
 
 /*!
  * \brief Applies changes that were read and checked. The sequence must be the next one.

@@ -86,7 +86,7 @@ static int plan(work_t *work, icp_diag_t *diag)
 		.sequence = work->has_manifest ? work->manifest.sequence : current->sequence,
 		.as_of = work->has_manifest ? work->manifest.as_of : ICP_TIME_NONE,
 		.created_at = session->options.now,
-		.replaced = current->generation,
+		.replaced = icp_session_replaced(session),
 	};
 	work->info.base = work->info.sequence;
 	snprintf(work->info.source, sizeof work->info.source, "%s", basename(work->job->feed));
@@ -257,8 +257,7 @@ static int compare(work_t *work, icp_reader_t *current, icp_reader_t *new, icp_a
 	if (ret != ICP_EOK) {
 		return ret;
 	}
-	icp_guard_init(
-		&watch.guard, work->job->options.rectify_overdue, work->job->options.now);
+	icp_guard_init(&watch.guard, work->job->options.rectify_overdue, work->job->options.now);
 	icp_walk_begin(&after, new);
 	if (current != NULL) {
 		icp_walk_begin(&before, current);
@@ -270,8 +269,7 @@ static int compare(work_t *work, icp_reader_t *current, icp_reader_t *new, icp_a
 	if (ret == ICP_EOK && !work->job->force) {
 		ret = icp_guard_decide(&watch.guard, work->job->max_lost, work->job->feed, diag);
 	} else if (ret != ICP_EOK && diag->text[0] == '\0') {
-		icp_fail(diag, ret, "comparing with the current generation: %s",
-			icp_strerror(ret));
+		icp_fail(diag, ret, "comparing with the current generation: %s", icp_strerror(ret));
 	}
 	work->result->lost = watch.guard.lost;
 	work->result->gained = watch.guard.gained;
@@ -370,8 +368,7 @@ static int load(work_t *work, icp_bad_t *bad, icp_diag_t *diag)
 		icp_reader_close(current);
 	}
 	if (ret == ICP_EOK) {
-		ret = icp_session_publish(
-			&work->session, work->info.generation, true, audit, diag);
+		ret = icp_session_publish(&work->session, work->info.generation, true, audit, diag);
 	}
 	if (ret != ICP_EOK) {
 		icp_generations_discard(&work->session.generations, work->info.generation);

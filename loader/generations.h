@@ -75,22 +75,20 @@ char *icp_generations_path(const icp_generations_t *generations, uint64_t number
  * \retval ICP_EOK
  * \retval ICP_ESYS  icp_generations_discard removes what is left
  */
-int icp_generations_settle(
-	const icp_generations_t *generations, uint64_t number, icp_diag_t *diag);
+int icp_generations_settle(const icp_generations_t *generations, uint64_t number, icp_diag_t *diag);
 
 /*!
  * \brief Makes a generation current, in one step.
  * \retval ICP_EOK
  * \retval ICP_ESYS  nothing changed
  */
-int icp_generations_point(
-	const icp_generations_t *generations, uint64_t number, icp_diag_t *diag);
+int icp_generations_point(const icp_generations_t *generations, uint64_t number, icp_diag_t *diag);
 
 /*! \brief Removes a generation that did not become current, finished or not. */
 void icp_generations_discard(const icp_generations_t *generations, uint64_t number);
 
 /*!
- * \brief Removes all generations but the current one and those that it replaced, one after the other,
- *        up to a number. What can't be removed stays.
+ * \brief Removes all generations but the current one and those that it replaced, one after the
+ * other, up to a number. What can't be removed stays.
  */
 void icp_generations_prune(const icp_generations_t *generations, unsigned keep);

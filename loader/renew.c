@@ -71,8 +71,7 @@ static int copy_current(
 	const icp_session_t *session, uint64_t number, const char *path, icp_diag_t *diag)
 {
 	icp_reader_t reader;
-	char *current =
-		icp_generations_path(&session->generations, session->current.generation);
+	char *current = icp_generations_path(&session->generations, session->current.generation);
 	if (current == NULL) {
 		return icp_fail(diag, ICP_ENOMEM, "%s: out of memory", path);
 	}

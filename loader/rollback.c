@@ -20,8 +20,8 @@ static int watch_pair(const icp_row_t *before, const icp_row_t *after, void *con
 {
 	work_t *work = context;
 	const icp_session_options_t *options = &work->session.options;
-	bool had = before != NULL &&
-		   icp_row_permits(before, options->rectify_overdue, options->now);
+	bool had =
+		before != NULL && icp_row_permits(before, options->rectify_overdue, options->now);
 	bool has = after != NULL && icp_row_permits(after, options->rectify_overdue, options->now);
 	work->result->gained += has && !had;
 	work->result->lost += had && !has;
@@ -43,8 +43,8 @@ static int compare(work_t *work, icp_reader_t *target, icp_diag_t *diag)
 	icp_walk_t before;
 	icp_walk_t after;
 	icp_nodes_t nodes = {no_node, NULL};
-	char *path = icp_generations_path(
-		&work->session.generations, work->session.current.generation);
+	char *path =
+		icp_generations_path(&work->session.generations, work->session.current.generation);
 	if (path == NULL) {
 		return icp_fail(diag, ICP_ENOMEM, "out of memory");
 	}
@@ -97,8 +97,8 @@ static int examine(work_t *work, const char *path, icp_diag_t *diag)
 	return ret;
 }
 
-/*! Leaves word in a generation; see session.c. Not only for readers: by it, one that was rolled back
- * from is told from one whose loader did not come to its end. */
+/*! Leaves word in a generation; see session.c. Not only for readers: by it, one that was rolled
+ * back from is told from one whose loader did not come to its end. */
 static int leave_word(work_t *work, uint64_t in, uint64_t number, icp_diag_t *diag)
 {
 	icp_update_t *update;
@@ -143,6 +143,7 @@ static int roll_back(work_t *work, icp_diag_t *diag)
 	/* A damaged one can't be written to, and need not be. */
 	(void)leave_word(work, session->current.generation, number, NULL);
 	work->result->from = session->current.generation;
+	work->result->from_sequence = session->current.sequence;
 	return icp_session_publish(session, number, false, work->audit, diag);
 }
 

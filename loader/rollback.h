@@ -8,9 +8,10 @@
 #include "loader/session.h"
 
 typedef struct {
-	uint64_t from;         /*!< The generation that was current. */
-	icp_store_info_t info; /*!< Of the one that is current now. */
-	uint64_t gained;       /*!< Permissions. */
+	uint64_t from;          /*!< The generation that was current. */
+	uint64_t from_sequence; /*!< Its sequence. */
+	icp_store_info_t info;  /*!< Of the one that is current now. */
+	uint64_t gained;        /*!< Permissions. */
 	uint64_t lost;
 } icp_rollback_result_t;
 

@@ -21,8 +21,8 @@ static int was_committed(uint64_t generation, uint64_t commit, void *context)
 int icp_session_refresh(icp_session_t *session, icp_diag_t *diag)
 {
 	uint64_t size;
-	session->current_code = icp_generations_info(session->options.store, 0, &session->current,
-		&size, &session->current_diag);
+	session->current_code = icp_generations_info(
+		session->options.store, 0, &session->current, &size, &session->current_diag);
 	switch (session->current_code) {
 	case ICP_EOK:
 		return ICP_EOK;
@@ -58,8 +58,7 @@ static void remove_half_promoted(icp_session_t *session)
 	free(numbers);
 }
 
-int icp_session_open(
-	icp_session_t *session, const icp_session_options_t *options, icp_diag_t *diag)
+int icp_session_open(icp_session_t *session, const icp_session_options_t *options, icp_diag_t *diag)
 {
 	*session = (icp_session_t){.options = *options};
 	int ret = icp_generations_open(
@@ -83,6 +82,27 @@ int icp_session_open(
 void icp_session_close(icp_session_t *session)
 {
 	icp_generations_close(&session->generations);
+}
+
+uint64_t icp_session_replaced(const icp_session_t *session)
+{
+	uint64_t *numbers;
+	size_t count;
+	uint64_t found = session->current.generation;
+	const char *store = session->options.store;
+	if (session->current_code == ICP_EOK ||
+		icp_generations_list(store, &numbers, &count, NULL) != ICP_EOK) {
+		return found;
+	}
+	for (size_t i = 0; i < count && found == 0; i++) {
+		icp_store_info_t info;
+		uint64_t size;
+		if (icp_generations_info(store, numbers[i], &info, &size, NULL) == ICP_EOK) {
+			found = numbers[i];
+		}
+	}
+	free(numbers);
+	return found;
 }
 
 int icp_session_number(const icp_session_t *session, uint64_t *number, icp_diag_t *diag)
@@ -123,8 +143,8 @@ static void leave_word(const icp_session_t *session, uint64_t in, uint64_t numbe
 	free(path);
 }
 
-int icp_session_publish(
-	icp_session_t *session, uint64_t number, bool building, icp_audit_t *audit, icp_diag_t *diag)
+int icp_session_publish(icp_session_t *session, uint64_t number, bool building, icp_audit_t *audit,
+	icp_diag_t *diag)
 {
 	const icp_generations_t *generations = &session->generations;
 	icp_diag_t trouble = {""};

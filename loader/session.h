@@ -15,9 +15,9 @@
 /*! What is the same for all commands that write. */
 typedef struct {
 	const char *store;
-	bool wait;    /*!< For another loader to finish. */
-	int64_t now;  /*!< Seconds. */
-	unsigned keep; /*!< Generations; 1 to ICP_KEEP_MAX. */
+	bool wait;                        /*!< For another loader to finish. */
+	int64_t now;                      /*!< Seconds. */
+	unsigned keep;                    /*!< Generations; 1 to ICP_KEEP_MAX. */
 	enum icp_verdict rectify_overdue; /*!< Of the configuration; ICP_PASS without one. */
 	icp_notice_t notice;
 } icp_session_options_t;
@@ -45,6 +45,12 @@ void icp_session_close(icp_session_t *session);
 /*! \brief Reads anew what the current generation is. \retval as icp_session_open */
 int icp_session_refresh(icp_session_t *session, icp_diag_t *diag);
 
+/*!
+ * \brief The generation that a new one will replace: the current one, or the newest that can be
+ * read; 0: none.
+ */
+uint64_t icp_session_replaced(const icp_session_t *session);
+
 /*! \brief A number that no generation has. \retval ICP_EOK, ICP_ESYS, ICP_ENOMEM */
 int icp_session_number(const icp_session_t *session, uint64_t *number, icp_diag_t *diag);
 
@@ -63,5 +69,5 @@ int icp_session_audit(const icp_session_t *session, icp_audit_t **audit,
  * \retval ICP_EOK
  * \retval ICP_ESYS  nothing changed
  */
-int icp_session_publish(
-	icp_session_t *session, uint64_t number, bool building, icp_audit_t *audit, icp_diag_t *diag);
+int icp_session_publish(icp_session_t *session, uint64_t number, bool building, icp_audit_t *audit,
+	icp_diag_t *diag);

@@ -260,7 +260,7 @@ static int upsert(icp_touched_t *touched, const icp_change_t *change)
 
 /*! Parents keep their marks: a lookup then goes a level deeper for nothing, until the next full
  * feed. To take them back, all that is below would have to be known. */
-static int delete(icp_touched_t *touched, const icp_change_t *change)
+static int delete (icp_touched_t *touched, const icp_change_t *change)
 {
 	entry_t *entry;
 	bool found;
@@ -373,8 +373,8 @@ static int encode(icp_touched_t *touched, const entry_t *entry, icp_node_t *afte
 	if (octets == NULL) {
 		return ICP_ENOMEM;
 	}
-	icp_node_encode_head(octets, entry->node.name, entry->node.name_length, entry->count,
-		entry->below);
+	icp_node_encode_head(
+		octets, entry->node.name, entry->node.name_length, entry->count, entry->below);
 	uint8_t *at = octets + head;
 	for (size_t i = 0; i < entry->count; i++) {
 		memcpy(at, entry->rows[i].octets, entry->rows[i].length);
@@ -424,8 +424,7 @@ int icp_touched_finish(icp_touched_t *touched, const icp_touched_node_t **nodes,
 			continue;
 		}
 		entry->node.exists = entry->count > 0 || entry->below;
-		if (entry->node.exists &&
-			encode(touched, entry, &entry->node.after) != ICP_EOK) {
+		if (entry->node.exists && encode(touched, entry, &entry->node.after) != ICP_EOK) {
 			return ICP_ENOMEM;
 		}
 		if (differs(&entry->node)) {

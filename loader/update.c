@@ -10,7 +10,8 @@
 #include "loader/rewrite.h"
 #include "loader/writer.h"
 
-#define SPARE_OCTETS (UINT64_C(64) << 20) /*!< That the file may have beside twice what is in use. */
+#define SPARE_OCTETS                                                                               \
+	(UINT64_C(64) << 20) /*!< That the file may have beside twice what is in use. */
 
 struct icp_update {
 	const char *path;
@@ -230,9 +231,8 @@ int icp_update_apply(icp_update_t *update, icp_changes_t *changes, const icp_upd
 		return ret;
 	}
 	icp_touched_t *touched = icp_touched_create(&update->reader);
-	ret = touched != NULL
-		      ? apply(update, touched, changes, delta, visit, context, diag)
-		      : icp_fail(diag, ICP_ENOMEM, "%s: out of memory", update->path);
+	ret = touched != NULL ? apply(update, touched, changes, delta, visit, context, diag)
+			      : icp_fail(diag, ICP_ENOMEM, "%s: out of memory", update->path);
 	icp_touched_destroy(touched);
 	give_snapshot(update);
 	if (ret != ICP_EOK) {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*!
- * Writes to a generation that is there: each step one LMDB transaction, so that a reader, or a power
- * cut, finds the state before it or the state after it. One thread; the store must be locked.
+ * Writes to a generation that is there: each step one LMDB transaction, so that a reader, or a
+ * power cut, finds the state before it or the state after it. One thread; the store must be locked.
  */
 #pragma once
 
@@ -31,7 +31,8 @@ void icp_update_close(icp_update_t *update);
 /*! \brief What the generation says of itself, with what was applied. */
 const icp_store_info_t *icp_update_info(const icp_update_t *update);
 
-/*! \brief False when so many pages are free, or held by readers, that a copy is the better place. */
+/*! \brief False when so many pages are free, or held by readers, that a copy is the better place.
+ */
 bool icp_update_has_room(const icp_update_t *update);
 
 /*!

@@ -241,8 +241,7 @@ int icp_writer_add(uint64_t hash, const uint8_t *node, size_t length, void *cont
 	return ICP_EOK;
 }
 
-int icp_writer_delta(
-	icp_writer_t *writer, uint64_t sequence, const uint8_t *stored, size_t length)
+int icp_writer_delta(icp_writer_t *writer, uint64_t sequence, const uint8_t *stored, size_t length)
 {
 	MDB_val key = {.mv_size = sizeof sequence, .mv_data = &sequence};
 	MDB_val value = {.mv_size = length, .mv_data = (void *)stored};

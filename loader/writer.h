@@ -33,8 +33,7 @@ int icp_writer_add(uint64_t hash, const uint8_t *node, size_t length, void *cont
  * \brief Adds what is kept of a delta; after all nodes, by ascending sequence.
  * \retval ICP_EOK, ICP_ESYS, ICP_ENOMEM
  */
-int icp_writer_delta(
-	icp_writer_t *writer, uint64_t sequence, const uint8_t *stored, size_t length);
+int icp_writer_delta(icp_writer_t *writer, uint64_t sequence, const uint8_t *stored, size_t length);
 
 /*!
  * \brief Writes the last bucket and the meta entries, and brings all to the disk.
