@@ -26,12 +26,19 @@ static bool covers(const history_t *history, icp_audit_text_t domain)
 
 static void print_line(const icp_audit_record_t *record)
 {
-	const icp_audit_text_t *const texts[] = {
-		&record->time, &record->domain, &record->provider, &record->from, &record->to};
-	static const char *const after[] = {"  ", "  ", "  ", " -> ", "  "};
-	for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
-		fwrite(texts[i]->text, 1, texts[i]->length, stdout);
-		fputs(after[i], stdout);
+	const struct {
+		icp_audit_text_t text;
+		const char *after;
+	} parts[] = {
+		{record->time, "  "},
+		{record->domain, "  "},
+		{record->provider, "  "},
+		{record->from, " -> "},
+		{record->to, "  "},
+	};
+	for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+		fwrite(parts[i].text.text, 1, parts[i].text.length, stdout);
+		fputs(parts[i].after, stdout);
 	}
 	printf("generation %" PRIu64 "  sequence %" PRIu64 "  %.*s\n", record->generation,
 		record->sequence, (int)record->source.length, record->source.text);
