@@ -150,15 +150,13 @@ static int print_json(const icp_stats_snapshot_t *snapshot)
 /*! Reads the statistics of --store or else of the configuration's store. */
 static int read_stats(const icp_tool_t *tool, icp_stats_snapshot_t *snapshot, icp_diag_t *diag)
 {
-	icp_config_t config = {.path = NULL};
-	if (tool->store == NULL || tool->config != NULL) {
-		int code = icp_tool_config(tool, &config, diag);
-		if (code != ICP_EOK) {
-			return code;
-		}
+	icp_config_t config;
+	const char *store;
+	int code = icp_tool_store(tool, &config, &store, diag);
+	if (code == ICP_EOK) {
+		code = icp_stats_read(snapshot, store, diag);
+		icp_config_deinit(&config);
 	}
-	int code = icp_stats_read(snapshot, tool->store != NULL ? tool->store : config.store, diag);
-	icp_config_deinit(&config);
 	return code;
 }
 
