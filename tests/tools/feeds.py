@@ -390,17 +390,19 @@ def find_outcome(store, outcomes):
     raise AssertionError(f"generation and sequence {at} are neither those before nor those after")
 
 
-def take_step(store, model, step, environment=None):
+def take_step(store, model, step, environment=None, may_fail=False):
     """Runs a command and finds what it left; checks that the store is whole and that it tells.
 
-    Returns what ran and the model that holds now. Without an environment, the command must end as
-    it should; else it may also be killed, and then any of the outcomes is fine, or fail and leave
-    the store as it was, or as the last complete part left it.
+    Returns what ran and the model that holds now. The command must end as it should. With an
+    environment (of a shim) it may also be killed, and then any of the outcomes is fine; so it may,
+    or with may_fail, fail and leave the store as it was, or as the last complete part left it.
     """
     outcomes, status = step.outcomes(model, store.kept())
     done = store.load(*step.arguments, environment=environment)
     what = f"{step.arguments[0]}: exit {done.returncode}: {done.stderr}"
-    may_be = (status, KILLED, FAILED) if environment else (status,)
+    may_be = [status]
+    if environment or may_fail:
+        may_be += [FAILED, KILLED] if environment else [FAILED]
     assert done.returncode in may_be, f"must be {status}: {what}"
     try:
         after = find_outcome(store, outcomes)
