@@ -2,25 +2,31 @@
 #include "core/store.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <lmdb.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
-#include "core/time.h"
+#include "core/fault.h"
 
 _Static_assert(sizeof(size_t) == sizeof(uint64_t), "bucket keys are LMDB's native integers");
 
-#define FIRST_ROWS 32 /*!< More than a name and its parents have, nearly always. */
+#define FIRST_ROWS 32     /*!< More than a name and its parents have, nearly always. */
+#define SNAPSHOT_TRIES 16 /*!< Two commits have to come in between each time. */
 
 struct icp_store {
 	atomic_uint references;
+	atomic_bool spoilt;
 	MDB_env *env;
-	MDB_dbi meta;
-	MDB_dbi buckets;
+	uint8_t *map; /*!< Of our own, as LMDB does not tell where its map is. */
+	size_t map_size;
+	size_t page_size;
 	char *current; /*!< Path of the link it was opened by; NULL when opened by its file. */
 };
 
@@ -36,9 +42,6 @@ static int from_lmdb(int rc)
 	case MDB_INVALID:
 	case MDB_CORRUPTED:
 	case MDB_PAGE_NOTFOUND:
-	case MDB_NOTFOUND:
-	case MDB_INCOMPATIBLE:
-	case MDB_BAD_VALSIZE:
 	case EINVAL:
 		return ICP_EDAMAGED;
 	default:
@@ -46,107 +49,116 @@ static int from_lmdb(int rc)
 	}
 }
 
-/*! LMDB would read beyond the end of a truncated file, and the process would get SIGBUS. */
-static bool env_is_whole(MDB_env *env)
+static bool env_stat(const icp_store_t *store, struct stat *st)
 {
-	MDB_envinfo info;
-	MDB_stat statistics;
-	struct stat st;
 	int fd;
-	if (mdb_env_info(env, &info) != MDB_SUCCESS ||
-		mdb_env_stat(env, &statistics) != MDB_SUCCESS ||
-		mdb_env_get_fd(env, &fd) != MDB_SUCCESS || fstat(fd, &st) != 0) {
-		return false;
-	}
-	return ((uint64_t)info.me_last_pgno + 1) * statistics.ms_psize <= (uint64_t)st.st_size;
+	return mdb_env_get_fd(store->env, &fd) == MDB_SUCCESS && fstat(fd, st) == 0;
 }
 
-static int meta_number(MDB_txn *txn, MDB_dbi meta, const char *key, int64_t *number)
+/*! Reads both meta pages of a file, as LMDB would believe whatever they say. */
+static int check_meta(const char *path, icp_pages_t pages[2], icp_diag_t *diag)
 {
-	MDB_val k = {.mv_size = strlen(key), .mv_data = (void *)key};
-	MDB_val v;
-	char text[24];
-	int rc = mdb_get(txn, meta, &k, &v);
-	if (rc != MDB_SUCCESS) {
-		return from_lmdb(rc);
+	uint8_t octets[ICP_PAGES_META_SIZE];
+	struct stat st;
+	/* Opening a FIFO must not wait. */
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	if (fd < 0) {
+		return icp_fail(diag, errno == ENOENT ? ICP_ENOSTORE : ICP_ESYS, "%s: %s", path,
+			strerror(errno));
 	}
-	if (v.mv_size == 0 || v.mv_size >= sizeof text) {
-		return ICP_EDAMAGED;
+	int ret = fstat(fd, &st) == 0 && S_ISREG(st.st_mode) ? ICP_EOK : ICP_EDAMAGED;
+	for (unsigned slot = 0; slot < 2 && ret == ICP_EOK; slot++) {
+		off_t at = slot == 0 ? 0 : (off_t)pages[0].page_size;
+		ret = pread(fd, octets, sizeof octets, at) == (ssize_t)sizeof octets
+			      ? icp_pages_meta(&pages[slot], octets, slot, (uint64_t)st.st_size)
+			      : ICP_EDAMAGED;
 	}
-	memcpy(text, v.mv_data, v.mv_size);
-	text[v.mv_size] = '\0';
-	char *end;
-	errno = 0;
-	*number = strtoll(text, &end, 10);
-	return *end == '\0' && errno == 0 ? ICP_EOK : ICP_EDAMAGED;
+	close(fd);
+	if (ret == ICP_EOK && (pages[0].page_size != pages[1].page_size ||
+				      pages[0].map_size != pages[1].map_size)) {
+		ret = ICP_EDAMAGED;
+	}
+	if (ret == ICP_EVERSION) {
+		return icp_fail(diag, ret, "%s: of another version of LMDB's format", path);
+	}
+	return ret == ICP_EOK ? ret : icp_fail(diag, ret, "%s: not a generation, or damaged", path);
 }
 
-/*! Opens the two databases and checks the format's version. */
-static int open_databases(icp_store_t *store, const char *path, icp_diag_t *diag)
+static int open_env(icp_store_t *store, const char *path, icp_diag_t *diag)
 {
-	MDB_txn *txn;
-	unsigned flags = 0;
-	int rc = mdb_txn_begin(store->env, NULL, MDB_RDONLY, &txn);
+	int fd;
+	int rc = mdb_env_create(&store->env);
+	if (rc == MDB_SUCCESS) {
+		rc = mdb_env_set_maxreaders(store->env, ICP_STORE_READERS);
+	}
+	if (rc == MDB_SUCCESS) {
+		rc = mdb_env_open(store->env, path, MDB_NOSUBDIR | MDB_RDONLY | MDB_NOTLS, 0664);
+	}
+	if (rc == MDB_SUCCESS) {
+		/* A reader that was killed leaves its slot; those would be used up one day. */
+		(void)mdb_reader_check(store->env, NULL);
+		rc = mdb_env_get_fd(store->env, &fd);
+	}
 	if (rc != MDB_SUCCESS) {
-		return icp_fail(diag, from_lmdb(rc), "%s: %s", path, mdb_strerror(rc));
+		return icp_fail(diag, from_lmdb(rc), "%s: %s%s", path, mdb_strerror(rc),
+			rc == EACCES ? " (the lock file beside it must be writable)" : "");
 	}
-	rc = mdb_dbi_open(txn, ICP_STORE_META, 0, &store->meta);
-	if (rc == MDB_SUCCESS) {
-		rc = mdb_dbi_open(txn, ICP_STORE_BUCKETS, MDB_INTEGERKEY, &store->buckets);
+	void *map = mmap(NULL, store->map_size, PROT_READ, MAP_SHARED, fd, 0);
+	if (map == MAP_FAILED) {
+		return icp_fail(diag, ICP_ESYS, "%s: no memory map: %s", path, strerror(errno));
 	}
-	if (rc == MDB_SUCCESS) {
-		rc = mdb_dbi_flags(txn, store->buckets, &flags);
-	}
-	if (rc != MDB_SUCCESS || (flags & MDB_INTEGERKEY) == 0) {
-		mdb_txn_abort(txn);
-		return icp_fail(diag, ICP_EDAMAGED, "%s: not a generation of a store", path);
-	}
-	int64_t format = 0;
-	int ret = meta_number(txn, store->meta, "format", &format);
+	store->map = map;
+	return ICP_EOK;
+}
+
+/*! Takes a snapshot once, so that what can't be read is refused when it is opened. */
+static int check_snapshot(
+	icp_store_t *store, const char *path, const icp_pages_t pages[2], icp_diag_t *diag)
+{
+	icp_reader_t reader;
+	int ret = icp_reader_init(&reader, store, diag);
 	if (ret != ICP_EOK) {
-		icp_fail(diag, ret, "%s: no format version in the store", path);
-	} else if (format != ICP_STORE_FORMAT) {
-		ret = icp_fail(diag, ICP_EVERSION,
-			"%s: format version %" PRId64
-			", this program reads version %d; load a full feed again",
-			path, format, ICP_STORE_FORMAT);
+		return ret;
 	}
-	/* Committing a read transaction keeps the handles. */
-	mdb_txn_commit(txn);
-	return ret;
+	ret = icp_reader_begin(&reader);
+	if (ret == ICP_EOK) {
+		icp_reader_end(&reader);
+	}
+	icp_reader_deinit(&reader);
+	if (ret == ICP_EVERSION) {
+		return icp_fail(diag, ret,
+			"%s: format of another version of icpgate; load a full feed again", path);
+	}
+	bool is_short = pages[0].count <= pages[0].last || pages[1].count <= pages[1].last;
+	return ret == ICP_EOK ? ret
+			      : icp_fail(diag, ret, "%s: %s", path,
+					ret == ICP_EDAMAGED && is_short ? "file is truncated"
+									: icp_strerror(ret));
 }
 
 int icp_store_open_file(icp_store_t **store, const char *path, icp_diag_t *diag)
 {
+	icp_pages_t pages[2];
+	int ret = check_meta(path, pages, diag);
+	if (ret != ICP_EOK) {
+		return ret;
+	}
 	icp_store_t *new = calloc(1, sizeof *new);
 	if (new == NULL) {
 		return icp_fail(diag, ICP_ENOMEM, "%s: out of memory", path);
 	}
 	atomic_init(&new->references, 1);
-	int rc = mdb_env_create(&new->env);
-	if (rc == MDB_SUCCESS) {
-		rc = mdb_env_set_maxdbs(new->env, 2);
+	new->map_size = pages[0].map_size;
+	new->page_size = pages[0].page_size;
+	icp_fault_enter();
+	ret = open_env(new, path, diag);
+	if (ret == ICP_EOK) {
+		ret = check_snapshot(new, path, pages, diag);
 	}
-	if (rc == MDB_SUCCESS) {
-		rc = mdb_env_set_maxreaders(new->env, ICP_STORE_READERS);
+	if (icp_fault_happened()) {
+		ret = icp_fail(diag, ICP_EDAMAGED, "%s: file lost pages while it was opened", path);
 	}
-	if (rc == MDB_SUCCESS) {
-		rc = mdb_env_open(new->env, path, MDB_NOSUBDIR | MDB_RDONLY | MDB_NOTLS, 0664);
-	}
-	if (rc == MDB_SUCCESS) {
-		/* A reader that was killed leaves its slot; those would be used up one day. */
-		(void)mdb_reader_check(new->env, NULL);
-	}
-	int ret;
-	if (rc != MDB_SUCCESS) {
-		ret = icp_fail(diag, rc == ENOENT ? ICP_ENOSTORE : from_lmdb(rc), "%s: %s%s", path,
-			mdb_strerror(rc),
-			rc == EACCES ? " (the lock file beside it must be writable)" : "");
-	} else if (!env_is_whole(new->env)) {
-		ret = icp_fail(diag, ICP_EDAMAGED, "%s: file is truncated", path);
-	} else {
-		ret = open_databases(new, path, diag);
-	}
+	icp_fault_leave();
 	if (ret != ICP_EOK) {
 		icp_store_unref(new);
 		return ret;
@@ -192,6 +204,9 @@ void icp_store_unref(icp_store_t *store)
 		atomic_fetch_sub_explicit(&store->references, 1, memory_order_acq_rel) != 1) {
 		return;
 	}
+	if (store->map != NULL) {
+		munmap(store->map, store->map_size);
+	}
 	if (store->env != NULL) {
 		mdb_env_close(store->env);
 	}
@@ -199,10 +214,9 @@ void icp_store_unref(icp_store_t *store)
 	free(store);
 }
 
-static bool env_stat(const icp_store_t *store, struct stat *st)
+void icp_store_spoil(icp_store_t *store)
 {
-	int fd;
-	return mdb_env_get_fd(store->env, &fd) == MDB_SUCCESS && fstat(fd, st) == 0;
+	atomic_store_explicit(&store->spoilt, true, memory_order_relaxed);
 }
 
 bool icp_store_is_current(const icp_store_t *store)
@@ -230,13 +244,7 @@ int icp_reader_init(icp_reader_t *reader, icp_store_t *store, icp_diag_t *diag)
 		return icp_fail(diag, ICP_ENOMEM, "out of memory");
 	}
 	int rc = mdb_txn_begin(store->env, NULL, MDB_RDONLY, &reader->txn);
-	if (rc == MDB_SUCCESS) {
-		rc = mdb_cursor_open(reader->txn, store->buckets, &reader->cursor);
-	}
 	if (rc != MDB_SUCCESS) {
-		if (reader->txn != NULL) {
-			mdb_txn_abort(reader->txn);
-		}
 		free(items);
 		*reader = (icp_reader_t){.store = NULL};
 		return icp_fail(diag, from_lmdb(rc), "store reader: %s", mdb_strerror(rc));
@@ -252,26 +260,103 @@ void icp_reader_deinit(icp_reader_t *reader)
 	if (reader->store == NULL) {
 		return;
 	}
-	mdb_cursor_close(reader->cursor);
 	mdb_txn_abort(reader->txn);
 	free(reader->rows.items);
 	icp_store_unref(reader->store);
 	*reader = (icp_reader_t){.store = NULL};
 }
 
+/*! Reads a meta page of the map. ICP_EBUSY: it is not that of the transaction. */
+static int read_meta(const icp_store_t *store, uint64_t txn, uint64_t file_size, icp_pages_t *pages)
+{
+	uint8_t octets[ICP_PAGES_META_SIZE];
+	unsigned slot = txn & 1;
+	memcpy(octets, store->map + slot * store->page_size, sizeof octets);
+	int ret = icp_pages_meta(pages, octets, slot, file_size);
+	pages->map = store->map;
+	if (ret == ICP_EOK &&
+		(pages->page_size != store->page_size || pages->map_size != store->map_size)) {
+		ret = ICP_EDAMAGED;
+	}
+	return ret == ICP_EOK && pages->txn != txn ? ICP_EBUSY : ret;
+}
+
+/*!
+ * Looks at the commit before. Two commits always stand in the file, each with its entries under a
+ * seal; a meta page whose number was changed, so that the older one seems to be the newer, does not
+ * fit to its entries.
+ */
+static int check_other_meta(const icp_store_t *store, uint64_t txn, uint64_t file_size)
+{
+	icp_pages_t other;
+	icp_pages_t again;
+	icp_store_info_t info;
+	int ret = read_meta(store, txn - 1, file_size, &other);
+	if (ret == ICP_EBUSY) {
+		/* A commit that came meanwhile. */
+		return other.txn == txn + 1 ? ICP_EOK : ICP_EDAMAGED;
+	}
+	if (ret == ICP_EOK) {
+		ret = icp_info_read(&info, &other);
+	}
+	/* Its pages are not ours to keep: they may have been overwritten by the next commit. */
+	if (ret != ICP_EOK && read_meta(store, txn - 1, file_size, &again) == ICP_EBUSY &&
+		again.txn == txn + 1) {
+		return ICP_EOK;
+	}
+	return ret;
+}
+
+/*! Gets to know a commit that the reader has not seen yet. ICP_EBUSY: others came after it. */
+static int read_commit(icp_reader_t *reader, uint64_t txn)
+{
+	struct stat st;
+	icp_pages_t pages;
+	if (!env_stat(reader->store, &st)) {
+		return ICP_ESYS;
+	}
+	reader->pages.txn = 0;
+	int ret = read_meta(reader->store, txn, (uint64_t)st.st_size, &pages);
+	if (ret == ICP_EOK) {
+		ret = icp_info_read(&reader->info, &pages);
+	}
+	if (ret == ICP_EOK) {
+		ret = check_other_meta(reader->store, txn, (uint64_t)st.st_size);
+	}
+	if (ret != ICP_EOK) {
+		return ret;
+	}
+	if (icp_pages_tree(&pages, ICP_STORE_BUCKETS, &reader->buckets) != 1 ||
+		!reader->buckets.integer_keys || reader->buckets.entries != reader->info.buckets ||
+		icp_pages_tree(&pages, ICP_STORE_DELTAS, &reader->deltas) != 1 ||
+		!reader->deltas.integer_keys) {
+		return ICP_EDAMAGED;
+	}
+	reader->pages = pages;
+	return ICP_EOK;
+}
+
 int icp_reader_begin(icp_reader_t *reader)
 {
-	int rc = mdb_txn_renew(reader->txn);
-	if (rc != MDB_SUCCESS) {
-		return from_lmdb(rc);
+	int ret = ICP_EDAMAGED;
+	if (atomic_load_explicit(&reader->store->spoilt, memory_order_relaxed)) {
+		return ICP_EDAMAGED;
 	}
-	rc = mdb_cursor_renew(reader->txn, reader->cursor);
-	if (rc != MDB_SUCCESS) {
+	/* What looks like damage may be a page that is being written. */
+	for (unsigned i = 0; i < SNAPSHOT_TRIES; i++) {
+		int rc = mdb_txn_renew(reader->txn);
+		if (rc != MDB_SUCCESS) {
+			return from_lmdb(rc);
+		}
+		uint64_t txn = mdb_txn_id(reader->txn);
+		ret = txn == reader->pages.txn ? ICP_EOK : read_commit(reader, txn);
+		if (ret == ICP_EOK) {
+			reader->rows.count = 0;
+			return ICP_EOK;
+		}
 		mdb_txn_reset(reader->txn);
-		return from_lmdb(rc);
 	}
-	reader->rows.count = 0;
-	return ICP_EOK;
+	return ret == ICP_EBUSY ? ICP_EDAMAGED : ret;
 }
 
 void icp_reader_end(icp_reader_t *reader)
@@ -321,16 +406,12 @@ int icp_reader_find_node(
 	icp_reader_t *reader, const uint8_t *name, size_t name_length, icp_node_t *node)
 {
 	uint64_t hash = icp_name_hash(name, name_length);
-	MDB_val key = {.mv_size = sizeof hash, .mv_data = &hash};
-	MDB_val bucket;
-	int rc = mdb_cursor_get(reader->cursor, &key, &bucket, MDB_SET_RANGE);
-	if (rc == MDB_NOTFOUND) {
-		return 0;
+	icp_entry_t bucket;
+	/* The last bucket answers for all hashes that are left. */
+	if (icp_pages_find(&reader->pages, &reader->buckets, hash, &bucket) != 1) {
+		return ICP_EDAMAGED;
 	}
-	if (rc != MDB_SUCCESS) {
-		return from_lmdb(rc);
-	}
-	return icp_bucket_find(bucket.mv_data, bucket.mv_size, hash, name, name_length, node);
+	return icp_bucket_find(bucket.data, bucket.data_size, hash, name, name_length, node);
 }
 
 int icp_reader_find(icp_reader_t *reader, const icp_name_t *name)
@@ -357,85 +438,59 @@ int icp_reader_find(icp_reader_t *reader, const icp_name_t *name)
 	return ICP_EOK;
 }
 
-int icp_reader_info(icp_reader_t *reader, icp_store_info_t *info)
+int icp_reader_each_bucket(icp_reader_t *reader, icp_bucket_visit_t visit, void *context)
 {
-	const struct {
-		const char *key;
-		void *into;
-		bool optional;
-	} entries[] = {
-		{"generation", &info->generation, false},
-		{"sequence", &info->sequence, false},
-		{"rows", &info->rows, false},
-		{"nodes", &info->nodes, false},
-		{"buckets", &info->buckets, false},
-		{"created_at", &info->created_at, false},
-		{"as_of", &info->as_of, true},
-	};
-	*info = (icp_store_info_t){.as_of = ICP_TIME_NONE};
-	for (size_t i = 0; i < sizeof entries / sizeof *entries; i++) {
-		int64_t number;
-		int ret = meta_number(reader->txn, reader->store->meta, entries[i].key, &number);
-		if (ret == ICP_EOK) {
-			memcpy(entries[i].into, &number, sizeof number);
-		} else if (!entries[i].optional) {
+	icp_pages_walk_t walk;
+	icp_entry_t entry;
+	int ret;
+	icp_pages_walk(&walk, &reader->pages, &reader->buckets);
+	while ((ret = icp_pages_walk_next(&walk, &entry)) == 1) {
+		ret = entry.key_size == sizeof(uint64_t)
+			      ? visit(icp_entry_number(&entry), entry.data, entry.data_size,
+					context)
+			      : ICP_EDAMAGED;
+		if (ret != ICP_EOK) {
+			return ret;
+		}
+	}
+	return ret;
+}
+
+void icp_walk_begin(icp_walk_t *walk, icp_reader_t *reader)
+{
+	icp_pages_walk(&walk->pages, &reader->pages, &reader->buckets);
+	walk->count = 0;
+	walk->at = 0;
+}
+
+int icp_walk_next(icp_walk_t *walk, icp_node_t *node)
+{
+	while (walk->at == walk->count) {
+		icp_entry_t entry;
+		int ret = icp_pages_walk_next(&walk->pages, &entry);
+		if (ret != 1) {
+			return ret;
+		}
+		walk->bucket = entry.data;
+		walk->length = entry.data_size;
+		walk->at = 0;
+		if (icp_bucket_open(walk->bucket, walk->length, &walk->count) != ICP_EOK) {
+			walk->count = 0;
 			return ICP_EDAMAGED;
 		}
 	}
-	return ICP_EOK;
+	int ret = icp_bucket_node(walk->bucket, walk->length, walk->at++, node);
+	return ret == ICP_EOK ? 1 : ret;
 }
 
-int icp_reader_each_bucket(icp_reader_t *reader, icp_bucket_visit_t visit, void *context)
+int icp_reader_delta(icp_reader_t *reader, uint64_t sequence, const uint8_t **data, size_t *length)
 {
-	MDB_cursor *cursor;
-	MDB_val key;
-	MDB_val bucket;
-	int rc = mdb_cursor_open(reader->txn, reader->store->buckets, &cursor);
-	if (rc != MDB_SUCCESS) {
-		return from_lmdb(rc);
-	}
-	int ret = ICP_EOK;
-	while (ret == ICP_EOK &&
-		(rc = mdb_cursor_get(cursor, &key, &bucket, MDB_NEXT)) == MDB_SUCCESS) {
-		uint64_t high;
-		if (key.mv_size != sizeof high) {
-			ret = ICP_EDAMAGED;
-			break;
-		}
-		memcpy(&high, key.mv_data, sizeof high);
-		ret = visit(high, bucket.mv_data, bucket.mv_size, context);
-	}
-	mdb_cursor_close(cursor);
-	if (ret == ICP_EOK && rc != MDB_NOTFOUND) {
-		ret = from_lmdb(rc);
+	icp_entry_t entry;
+	int ret = icp_pages_find(&reader->pages, &reader->deltas, sequence, &entry);
+	if (ret == 1) {
+		ret = icp_entry_number(&entry) == sequence;
+		*data = entry.data;
+		*length = entry.data_size;
 	}
 	return ret;
-}
-
-typedef struct {
-	int (*visit)(const icp_node_t *node, void *context);
-	void *context;
-} each_t;
-
-static int each_node(uint64_t key, const uint8_t *bucket, size_t length, void *context)
-{
-	(void)key;
-	const each_t *each = context;
-	size_t count = icp_bucket_count(bucket, length);
-	int ret = count > 0 ? ICP_EOK : ICP_EDAMAGED;
-	for (size_t i = 0; i < count && ret == ICP_EOK; i++) {
-		icp_node_t node;
-		ret = icp_bucket_node(bucket, length, i, &node);
-		if (ret == ICP_EOK) {
-			ret = each->visit(&node, each->context);
-		}
-	}
-	return ret;
-}
-
-int icp_reader_each(
-	icp_reader_t *reader, int (*visit)(const icp_node_t *node, void *context), void *context)
-{
-	each_t each = {.visit = visit, .context = context};
-	return icp_reader_each_bucket(reader, each_node, &each);
 }

@@ -146,14 +146,6 @@ void icp_text_clean(char *text, size_t length)
 	}
 }
 
-int icp_provider_compare(const icp_row_t *a, const icp_row_t *b)
-{
-	size_t shorter =
-		a->provider_length < b->provider_length ? a->provider_length : b->provider_length;
-	int order = memcmp(a->provider, b->provider, shorter);
-	return order != 0 ? order : a->provider_length - b->provider_length;
-}
-
 void icp_licensed_print(const icp_row_t *row)
 {
 	for (size_t i = 0; i < row->licensed_count; i++) {

@@ -108,6 +108,8 @@ static int plan(work_t *work, icp_diag_t *diag)
 		.as_of = work->has_manifest ? work->manifest.as_of : ICP_TIME_NONE,
 		.created_at = work->job->now,
 	};
+	work->info.base = work->info.sequence;
+	snprintf(work->info.source, sizeof work->info.source, "%s", basename(work->job->feed));
 	return ICP_EOK;
 }
 
@@ -135,7 +137,7 @@ static int collect(work_t *work, icp_feed_t *feed, icp_diag_t *diag)
 static int read_feed(work_t *work, icp_bad_t *bad, icp_diag_t *diag)
 {
 	icp_feed_t *feed;
-	int ret = icp_feed_open(&feed, work->stream, bad, diag);
+	int ret = icp_feed_open(&feed, work->stream, ICP_FEED_FULL, bad, diag);
 	if (ret != ICP_EOK) {
 		return ret;
 	}
@@ -175,7 +177,7 @@ static int build(work_t *work, icp_diag_t *diag)
 	}
 	ret = icp_index_each(work->index, icp_writer_add, writer);
 	if (ret == ICP_EOK) {
-		ret = icp_writer_finish(writer, &work->info, basename(work->job->feed));
+		ret = icp_writer_finish(writer, &work->info);
 	}
 	icp_writer_close(writer);
 

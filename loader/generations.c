@@ -234,10 +234,9 @@ static int read_info(icp_store_t *store, icp_store_info_t *info, uint64_t *size,
 	}
 	ret = icp_reader_begin(&reader);
 	if (ret == ICP_EOK) {
-		ret = icp_reader_info(&reader, info);
+		*info = reader.info;
 		icp_reader_end(&reader);
-	}
-	if (ret != ICP_EOK) {
+	} else {
 		icp_fail(diag, ret, "the meta entries can't be read: %s", icp_strerror(ret));
 	}
 	*size = icp_store_size(store);

@@ -31,8 +31,15 @@ int icp_writer_add(uint64_t hash, const uint8_t *node, size_t length, void *cont
 
 /*!
  * \brief Writes the last bucket and the meta entries, and brings all to the disk.
- * \param info    its member buckets is set here
- * \param source  name of the feed
+ * \param info  what is known of the content is set here: buckets, commit, digest, map_size
  * \retval ICP_EOK, ICP_ESYS, ICP_ENOMEM
  */
-int icp_writer_finish(icp_writer_t *writer, icp_store_info_t *info, const char *source);
+int icp_writer_finish(icp_writer_t *writer, icp_store_info_t *info);
+
+/*!
+ * \brief Replaces the meta entries in a transaction.
+ * \param meta  handle of ICP_STORE_META
+ * \param info  commit is set here
+ * \return LMDB's code
+ */
+int icp_writer_put_info(struct MDB_txn *txn, unsigned meta, icp_store_info_t *info);
