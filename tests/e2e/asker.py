@@ -2,6 +2,7 @@
 """Asks a resolver for lists of names, many at a time and from several sockets, so that all its
 threads get some; once, or round after round in a thread of its own."""
 
+import functools
 import select
 import socket
 import threading
@@ -25,7 +26,24 @@ class Answer(NamedTuple):
     received: float
     packet: bytes
 
+    def read(self):
+        """The response code and the addresses. For those who read many; dns.message takes fifty
+        times as long."""
+        packet = self.packet
+        at = 12 + len(question(self.name))
+        addresses = []
+        for _ in range(int.from_bytes(packet[6:8], "big")):
+            while packet[at] not in (0, *range(0xC0, 0x100)):
+                at += 1 + packet[at]
+            at += 1 if packet[at] == 0 else 2
+            rdtype, end = packet[at : at + 2], at + 10 + int.from_bytes(packet[at + 8 : at + 10], "big")
+            if rdtype == b"\0\1":
+                addresses.append(".".join(map(str, packet[at + 10 : end])))
+            at = end
+        return packet[3] & 15, addresses
 
+
+@functools.lru_cache(1024)
 def question(name):
     labels = (label.encode() for label in name.split("."))
     return b"".join(bytes([len(label)]) + label for label in labels) + QUESTION_TAIL
