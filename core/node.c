@@ -43,6 +43,14 @@ uint64_t icp_name_hash(const uint8_t *wire, size_t length)
 	return XXH3_64bits(wire, length);
 }
 
+int icp_stored_compare(const uint8_t *a, size_t a_length, const uint8_t *b, size_t b_length)
+{
+	if (a_length != b_length) {
+		return a_length < b_length ? -1 : 1;
+	}
+	return memcmp(a, b, a_length);
+}
+
 static bool sum_holds(const uint8_t *stored, uint64_t digest)
 {
 	uint32_t sum;

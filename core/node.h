@@ -64,6 +64,9 @@ static inline const uint8_t *icp_node_octets(const icp_node_t *node, size_t *len
 /*! \brief The hash that places a name; a part of the format. */
 uint64_t icp_name_hash(const uint8_t *wire, size_t length);
 
+/*! \brief Order of the names of one hash: by length, then by octets. */
+int icp_stored_compare(const uint8_t *a, size_t a_length, const uint8_t *b, size_t b_length);
+
 /*! \brief Octets that a bucket of these sums needs. */
 size_t icp_bucket_size(size_t node_count, size_t node_octets);
 

@@ -157,23 +157,41 @@ int icp_page_branch(const icp_pages_t *pages, const uint8_t *page, unsigned posi
 	return ICP_EOK;
 }
 
-/*! Takes the data that lies on pages of its own. */
-static int take_overflow(const icp_pages_t *pages, const uint8_t *at, icp_entry_t *entry)
+int icp_page_overflow(const icp_pages_t *pages, icp_entry_t *entry)
+{
+	if (entry->overflow == 0) {
+		return ICP_EOK;
+	}
+	const uint8_t *page = pages->map + entry->overflow * pages->page_size;
+	uint64_t count = u32(page + AT_LOWER);
+	if (u64(page + AT_NUMBER) != entry->overflow || u16(page + AT_FLAGS) != ICP_PAGE_OVERFLOW ||
+		count < entry->overflow_count || count > pages->count - entry->overflow) {
+		return ICP_EDAMAGED;
+	}
+	entry->overflow_count = count;
+	return ICP_EOK;
+}
+
+/*! Finds the data that lies on pages of its own. */
+static int find_overflow(const icp_pages_t *pages, const uint8_t *at, icp_entry_t *entry)
 {
 	uint64_t number = u64(at);
-	if (number < 2 || number >= pages->count) {
-		return ICP_EDAMAGED;
-	}
-	const uint8_t *page = pages->map + number * pages->page_size;
 	uint64_t needed = (HEADER - 1 + entry->data_size) / pages->page_size + 1;
-	uint64_t length = u32(page + AT_LOWER);
-	if (u64(page + AT_NUMBER) != number || u16(page + AT_FLAGS) != ICP_PAGE_OVERFLOW ||
-		length < needed || length > pages->count - number) {
+	if (number < 2 || number >= pages->count || needed > pages->count - number) {
 		return ICP_EDAMAGED;
 	}
-	entry->data = page + HEADER;
+	entry->data = pages->map + number * pages->page_size + HEADER;
 	entry->overflow = number;
+	entry->overflow_count = needed;
 	return ICP_EOK;
+}
+
+/*! Reads a node of a leaf page, and the head of what holds its data. */
+static int read_entry(
+	const icp_pages_t *pages, const uint8_t *page, unsigned position, icp_entry_t *entry)
+{
+	int ret = icp_page_leaf(pages, page, position, entry);
+	return ret == ICP_EOK ? icp_page_overflow(pages, entry) : ret;
 }
 
 int icp_page_leaf(
@@ -193,7 +211,7 @@ int icp_page_leaf(
 	};
 	const uint8_t *data = entry->key + entry->key_size;
 	if (flags == FLAG_BIG_DATA) {
-		return room >= sizeof(uint64_t) ? take_overflow(pages, data, entry) : ICP_EDAMAGED;
+		return room >= sizeof(uint64_t) ? find_overflow(pages, data, entry) : ICP_EDAMAGED;
 	}
 	if ((flags != 0 && flags != FLAG_TREE) || entry->data_size > room) {
 		return ICP_EDAMAGED;
@@ -268,7 +286,7 @@ static int first_below(
 		}
 	}
 	const uint8_t *page = icp_page_at(pages, number, ICP_PAGE_LEAF, &nodes);
-	if (page == NULL || icp_page_leaf(pages, page, 0, entry) != ICP_EOK ||
+	if (page == NULL || read_entry(pages, page, 0, entry) != ICP_EOK ||
 		entry->key_size != sizeof(uint64_t)) {
 		return ICP_EDAMAGED;
 	}
@@ -303,7 +321,7 @@ int icp_pages_find(
 		return ICP_EDAMAGED;
 	}
 	if (position < nodes) {
-		return icp_page_leaf(pages, page, position, entry) == ICP_EOK ? 1 : ICP_EDAMAGED;
+		return read_entry(pages, page, position, entry) == ICP_EOK ? 1 : ICP_EDAMAGED;
 	}
 	return right == ICP_PAGES_NONE ? 0 : first_below(pages, right, right_levels, entry);
 }
@@ -374,7 +392,7 @@ int icp_pages_walk_next(icp_pages_walk_t *walk, icp_entry_t *entry)
 		unsigned nodes = (u16(leaf + AT_LOWER) - HEADER) / 2u;
 		uint16_t *at = &walk->at[walk->level - 1];
 		if (*at < nodes) {
-			ret = icp_page_leaf(walk->pages, leaf, (*at)++, entry);
+			ret = read_entry(walk->pages, leaf, (*at)++, entry);
 			return ret == ICP_EOK ? 1 : ret;
 		}
 		ret = leave_pages(walk);

@@ -60,7 +60,8 @@ typedef struct {
 	size_t key_size;
 	size_t data_size;
 	uint64_t overflow; /*!< First of the pages that hold the data; 0: it lies in the leaf. */
-	bool is_tree;      /*!< The data is another tree's description. */
+	uint64_t overflow_count; /*!< They, at least; see icp_page_overflow. */
+	bool is_tree;            /*!< The data is another tree's description. */
 } icp_entry_t;
 
 /*!
@@ -122,9 +123,10 @@ int icp_pages_walk_next(icp_pages_walk_t *walk, icp_entry_t *entry);
  * \brief Checks that the trees of a commit hang together: order and bounds of all keys, each page
  *        in one place and of its kind, the numbers of pages and entries, the list of free pages.
  *        LMDB can work on such an environment without harm. Data is not looked at.
+ * \param whole  also the heads of pages that hold data alone; these are most of all pages
  * \retval ICP_EOK, ICP_EDAMAGED, ICP_ENOMEM
  */
-int icp_pages_check(const icp_pages_t *pages);
+int icp_pages_check(const icp_pages_t *pages, bool whole);
 
 /* For pages_check.c. */
 
@@ -138,6 +140,9 @@ const uint8_t *icp_page_at(
 int icp_page_branch(const icp_pages_t *pages, const uint8_t *page, unsigned position,
 	icp_entry_t *key, uint64_t *child);
 
-/*! \brief Reads a node of a leaf page. \retval ICP_EOK, ICP_EDAMAGED */
+/*! \brief Reads a node of a leaf page, but no page of its data. \retval ICP_EOK, ICP_EDAMAGED */
 int icp_page_leaf(
 	const icp_pages_t *pages, const uint8_t *page, unsigned position, icp_entry_t *entry);
+
+/*! \brief Checks the head of the data's own pages, if it has any. \retval ICP_EOK, ICP_EDAMAGED */
+int icp_page_overflow(const icp_pages_t *pages, icp_entry_t *entry);

@@ -68,6 +68,17 @@ int icp_store_open(icp_store_t **store, const char *directory, icp_diag_t *diag)
 /*! \brief Opens one generation by its file; otherwise as icp_store_open. */
 int icp_store_open_file(icp_store_t **store, const char *path, icp_diag_t *diag);
 
+/*!
+ * \brief Opens a generation by its file to write to it too, by icp_store_env. Only with the store's
+ *        lock held.
+ * \param sync  false: commits are not brought to the disk, for a file that nobody knows of yet
+ * \retval as icp_store_open_file
+ */
+int icp_store_open_writable(icp_store_t **store, const char *path, bool sync, icp_diag_t *diag);
+
+/*! \brief LMDB's environment, of a store that was opened to be written to. */
+struct MDB_env *icp_store_env(icp_store_t *store);
+
 icp_store_t *icp_store_ref(icp_store_t *store);
 
 /*! \brief Gives a reference back; NULL is fine. The last one closes; no reader may be left. */
@@ -99,6 +110,15 @@ int icp_reader_begin(icp_reader_t *reader);
 
 /*! \brief Gives the snapshot back. Rows, nodes and infos read from it are void from here. */
 void icp_reader_end(icp_reader_t *reader);
+
+/*!
+ * \brief Opens one generation by its file, with one reader that holds a snapshot.
+ * \retval those of icp_store_open_file, icp_reader_init and icp_reader_begin
+ */
+int icp_reader_open(icp_reader_t *reader, const char *path, icp_diag_t *diag);
+
+/*! \brief Ends the snapshot and the reader, and with it the store that icp_reader_open opened. */
+void icp_reader_close(icp_reader_t *reader);
 
 /*!
  * \brief Collects the rows of a name and of its parents into reader->rows, top down.

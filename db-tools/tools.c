@@ -2,7 +2,6 @@
 #include "db-tools/tools.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -111,20 +110,6 @@ int icp_tool_finish(int status)
 int64_t icp_tool_now(const icp_tool_t *tool)
 {
 	return tool->at != ICP_TIME_NONE ? tool->at : (int64_t)time(NULL);
-}
-
-void icp_count_format(uint64_t count, char text[ICP_COUNT_TEXT_MAX])
-{
-	char digits[ICP_COUNT_TEXT_MAX];
-	int length = snprintf(digits, sizeof digits, "%" PRIu64, count);
-	char *out = text;
-	for (int i = 0; i < length; i++) {
-		if (i > 0 && (length - i) % 3 == 0) {
-			*out++ = ',';
-		}
-		*out++ = digits[i];
-	}
-	*out = '\0';
 }
 
 void icp_stored_format(const uint8_t *wire, size_t length, char text[ICP_NAME_TEXT_MAX])

@@ -252,11 +252,13 @@ static int check_licensed(
 	icp_rules_t *rules, icp_row_t *row, const icp_field_t *fields, icp_fault_t *fault)
 {
 	icp_field_t field = fields[ICP_COLUMN_LICENSED_ADDRESSES];
-	const char *at = field.text;
-	const char *end = at + field.length;
-
 	row->licensed = rules->licensed;
 	row->licensed_count = 0;
+	if (field.length == 0) {
+		return ICP_EOK; /* There may be no text to lead into. */
+	}
+	const char *at = field.text;
+	const char *end = at + field.length;
 	while (at < end) {
 		const char *space = memchr(at, ' ', (size_t)(end - at));
 		icp_field_t one = {at, (size_t)((space != NULL ? space : end) - at)};

@@ -9,8 +9,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "loader/lmdb_error.h"
+
 #define COMMIT_BUCKETS 8192 /*!< What a transaction holds in memory; about 32 MiB. */
-#define PROBE_PAGES 256     /*!< More than LMDB writes at once. */
 #define PAGE_HEADER 16      /*!< LMDB's, on the page that a bucket fills. */
 #define SPARE_OCTETS ((uint64_t)256 * 1024 * 1024) /*!< Of the map, for deltas. */
 #define SPARE_TIMES 3                              /*!< Likewise; half-filled buckets take 2. */
@@ -23,6 +24,7 @@ struct icp_writer {
 	MDB_cursor *cursor; /*!< On the buckets; lives with the transaction. */
 	MDB_dbi meta;
 	MDB_dbi buckets;
+	MDB_dbi deltas;
 	uint64_t bucket_count;
 	uint64_t low; /*!< Of the bucket that is being filled. */
 	uint64_t digest;
@@ -37,29 +39,9 @@ struct icp_writer {
 	size_t octet_capacity;
 };
 
-/*! LMDB calls a write that was cut short an I/O error. The next one tells why: mostly, no space.
- * The file is lost anyway. */
-static int short_write_cause(const icp_writer_t *writer)
-{
-	static const uint8_t page[4096];
-	int file;
-	if (mdb_env_get_fd(writer->env, &file) == MDB_SUCCESS) {
-		for (unsigned i = 0; i < PROBE_PAGES; i++) {
-			if (pwrite(file, page, sizeof page, lseek(file, 0, SEEK_END)) < 0) {
-				return errno;
-			}
-		}
-	}
-	return EIO;
-}
-
 static int failed(const icp_writer_t *writer, int rc)
 {
-	if (rc == EIO) {
-		rc = short_write_cause(writer);
-	}
-	return icp_fail(writer->diag, rc == ENOMEM ? ICP_ENOMEM : ICP_ESYS, "%s: %s", writer->path,
-		mdb_strerror(rc));
+	return icp_lmdb_failed(writer->path, rc, writer->diag);
 }
 
 static int begin(icp_writer_t *writer)
@@ -112,7 +94,6 @@ static int open_env(icp_writer_t *writer, uint64_t octets)
 
 static int open_databases(icp_writer_t *writer)
 {
-	MDB_dbi deltas;
 	int rc = begin(writer);
 	if (rc == MDB_SUCCESS) {
 		rc = mdb_dbi_open(writer->txn, ICP_STORE_META, MDB_CREATE, &writer->meta);
@@ -122,8 +103,8 @@ static int open_databases(icp_writer_t *writer)
 			&writer->buckets);
 	}
 	if (rc == MDB_SUCCESS) {
-		rc = mdb_dbi_open(
-			writer->txn, ICP_STORE_DELTAS, MDB_CREATE | MDB_INTEGERKEY, &deltas);
+		rc = mdb_dbi_open(writer->txn, ICP_STORE_DELTAS, MDB_CREATE | MDB_INTEGERKEY,
+			&writer->deltas);
 	}
 	if (rc == MDB_SUCCESS) {
 		rc = mdb_cursor_open(writer->txn, writer->buckets, &writer->cursor);
@@ -258,6 +239,14 @@ int icp_writer_add(uint64_t hash, const uint8_t *node, size_t length, void *cont
 	memcpy(writer->octets + writer->octet_count, node, length);
 	writer->octet_count += length;
 	return ICP_EOK;
+}
+
+int icp_writer_delta(icp_writer_t *writer, uint64_t sequence, const uint8_t *stored, size_t length)
+{
+	MDB_val key = {.mv_size = sizeof sequence, .mv_data = &sequence};
+	MDB_val value = {.mv_size = length, .mv_data = (void *)stored};
+	int rc = mdb_put(writer->txn, writer->deltas, &key, &value, 0);
+	return rc == MDB_SUCCESS ? ICP_EOK : failed(writer, rc);
 }
 
 int icp_writer_put_info(struct MDB_txn *txn, unsigned meta, icp_store_info_t *info)

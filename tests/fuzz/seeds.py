@@ -369,6 +369,7 @@ CHANGES = {
     "number-of-none": changes(b"\2\0"),
     "op-unknown": changes(pair(3, "example.com", text(b"qcloud"))),
     "provider-upper-case": changes(pair(DELETE, "example.com", text(b"QCLOUD"))),
+    "row-number-not-utf-8": changes(pair(UPSERT, "example.com", row(0, number=b"\xff"))),
     "same-pair-twice": changes(pair(UPSERT, "a.cn", row(4, number=b"")), pair(
         UPSERT, "a.cn", row(0x73, rest=b"\2\4\x80\1"))),
     "seal-cut": b"\0" * 7,
