@@ -70,7 +70,7 @@ class DamageWorld:
         """A new generation that says the truth, and the damage of the one before is forgotten."""
         sequence = self.model.sequence + 1
         feed = self.feeds.full(self.state, sequence)
-        done = self.store.load("full", feed)
+        done = self.store.load("full", "--force", feed)
         assert done.returncode == DONE, f"full: exit {done.returncode}: {done.stderr}"
         self.model.full(self.state, sequence, feed.name, force=True)
 

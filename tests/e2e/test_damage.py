@@ -32,7 +32,7 @@ def make_world(tmp_path, commands, module):
             changes = {"on_no_index": on_no_index}
             world = DamageWorld(stack, tmp_path, commands, module, changes)
             if load:
-                world.load()
+                world.load_with_deltas()
             if threads:
                 world.start_resolver(threads)
                 assert not world.ask()["no-index"]
