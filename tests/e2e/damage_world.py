@@ -196,6 +196,13 @@ class Generation:
     def flip(self, offset, bit):
         self.change(offset, bytes([self.content[offset] ^ 1 << bit]))
 
+    def scatter(self, page, way):
+        """Flips a bit in each row of a page, more or less, and spares its head."""
+        octets = bytearray(self.content[page * self.pages.size : (page + 1) * self.pages.size])
+        for at in range(256 + 7 * way, len(octets), 40):
+            octets[at] ^= 1 << way % 8
+        self.change(page * self.pages.size, octets)
+
     def buckets(self):
         """Pages of rows."""
         what = "buckets: large value"

@@ -17,7 +17,8 @@ from harness import wait_until
 from world import RANGES
 
 SEED = int(os.environ.get("ICP_SEED", "20261123"))
-BITS_PER_PAGE = 40 if LONG else 3
+BITS_PER_PAGE = 40 if LONG else 2
+SCATTERED = 40 if LONG else 3
 # on_no_index, threads
 WAYS = [("pass", 1), ("block", 2), ("pass", 2), ("block", 1)]
 BOTH = [("pass", 1), ("block", 2)]
@@ -53,6 +54,9 @@ def damages(generation, page, rng):
     rows = page in generation.buckets()
     yield f"page {page} inverted", lambda: generation.invert(page), rows
     yield f"page {page} zeroed", lambda: generation.zero(page), rows
+    for step in range(SCATTERED if rows else 0):
+        what = f"page {page}, a bit in every 40 octets flipped, way {step}"
+        yield what, lambda way=step: generation.scatter(page, way), rows
     for _ in range(BITS_PER_PAGE if page in generation.pages.spans else 0):
         span = rng.choice(generation.pages.spans[page])
         offset, bit = rng.randrange(span.begin, span.end), rng.randrange(8)
