@@ -271,6 +271,41 @@ bool icp_store_is_current(const icp_store_t *store)
 	       mine.st_dev == now.st_dev && mine.st_ino == now.st_ino;
 }
 
+typedef struct {
+	icp_readers_t *readers;
+	uint64_t last; /*!< Commit. */
+} reader_list_t;
+
+/*! Takes a line of LMDB's list: process, thread, and transaction or "-". */
+static int take_reader(const char *line, void *context)
+{
+	reader_list_t *list = context;
+	int process;
+	char thread[24];
+	char transaction[24];
+	if (sscanf(line, "%d %23s %23s", &process, thread, transaction) == 3) {
+		list->readers->slots++;
+		if (transaction[0] != '-') {
+			list->readers->held++;
+			list->readers->stale += strtoull(transaction, NULL, 10) < list->last;
+		}
+	}
+	return 0;
+}
+
+int icp_store_readers(icp_store_t *store, icp_readers_t *readers)
+{
+	MDB_envinfo info;
+	reader_list_t list = {.readers = readers};
+	*readers = (icp_readers_t){.slots = 0};
+	int rc = mdb_env_info(store->env, &info);
+	if (rc == MDB_SUCCESS) {
+		list.last = info.me_last_txnid;
+		rc = mdb_reader_list(store->env, take_reader, &list);
+	}
+	return rc < 0 ? icp_store_from_lmdb(rc) : ICP_EOK;
+}
+
 uint64_t icp_store_size(const icp_store_t *store)
 {
 	struct stat st;
