@@ -42,7 +42,7 @@ static int read_rows(
 	icp_name_t name;
 	icp_row_t row;
 	uint64_t line;
-	int ret = icp_feed_open(&feed, stream, bad, diag);
+	int ret = icp_feed_open(&feed, stream, ICP_FEED_FULL, bad, diag);
 	if (ret != ICP_EOK) {
 		return ret;
 	}
@@ -187,9 +187,7 @@ static int open_snapshot(
 		return ret;
 	}
 	ret = icp_reader_begin(&state->reader);
-	if (ret == ICP_EOK) {
-		ret = icp_reader_info(&state->reader, &state->info);
-	}
+	state->info = state->reader.info;
 	state->has_sequence = true;
 	return ret == ICP_EOK ? ICP_EOK
 			      : icp_fail(diag, ret, "%s: generation %s: %s", directory, state->text,

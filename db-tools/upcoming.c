@@ -54,9 +54,8 @@ static int add(lapses_t *lapses, int64_t time, const icp_row_t *row)
 	return ICP_EOK;
 }
 
-static int collect(const icp_node_t *node, void *context)
+static int collect(const icp_node_t *node, lapses_t *lapses)
 {
-	lapses_t *lapses = context;
 	icp_rows_t *rows = &lapses->reader->rows;
 	if (node->row_count == 0) {
 		return ICP_EOK;
@@ -123,10 +122,15 @@ static int print_json(const lapses_t *lapses, const icp_store_info_t *info, int 
 
 static int list_lapses(lapses_t *lapses, bool json, int days)
 {
-	icp_store_info_t info;
-	int code = icp_reader_each(lapses->reader, collect, lapses);
-	if (code == ICP_EOK) {
-		code = icp_reader_info(lapses->reader, &info);
+	icp_walk_t walk;
+	icp_node_t node;
+	int code;
+	icp_walk_begin(&walk, lapses->reader);
+	while ((code = icp_walk_next(&walk, &node)) == 1) {
+		code = collect(&node, lapses);
+		if (code != ICP_EOK) {
+			break;
+		}
 	}
 	if (code != ICP_EOK) {
 		return code;
@@ -135,7 +139,7 @@ static int list_lapses(lapses_t *lapses, bool json, int days)
 		qsort(lapses->items, lapses->count, sizeof *lapses->items, compare_lapses);
 	}
 	if (json) {
-		return print_json(lapses, &info, days);
+		return print_json(lapses, &lapses->reader->info, days);
 	}
 	print_text(lapses);
 	return ICP_EOK;
