@@ -27,7 +27,6 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT / each) for each in ("bench", "e2e", "model", "tools")]
 
-# pylint: disable=wrong-import-position
 from asker import Asker
 from commands import Commands
 from feeds import FeedWriter, Row, Store

@@ -33,7 +33,7 @@ class Answer(NamedTuple):
         at = 12 + len(question(self.name))
         addresses = []
         for _ in range(int.from_bytes(packet[6:8], "big")):
-            while packet[at] not in (0, *range(0xC0, 0x100)):
+            while 0 < packet[at] < 0xC0:
                 at += 1 + packet[at]
             at += 1 if packet[at] == 0 else 2
             rdtype, end = packet[at : at + 2], at + 10 + int.from_bytes(packet[at + 8 : at + 10], "big")

@@ -17,8 +17,8 @@ from harness import wait_until
 from world import RANGES
 
 SEED = int(os.environ.get("ICP_SEED", "20261123"))
-BITS_PER_PAGE = 40 if LONG else 2
-SCATTERED = 40 if LONG else 3
+BITS_PER_PAGE = 12 if LONG else 2
+SCATTERED = 12 if LONG else 3
 # on_no_index, threads
 WAYS = [("pass", 1), ("block", 2), ("pass", 2), ("block", 1)]
 BOTH = [("pass", 1), ("block", 2)]
