@@ -36,8 +36,8 @@ class Answer(NamedTuple):
             while 0 < packet[at] < 0xC0:
                 at += 1 + packet[at]
             at += 1 if packet[at] == 0 else 2
-            rdtype, end = packet[at : at + 2], at + 10 + int.from_bytes(packet[at + 8 : at + 10], "big")
-            if rdtype == b"\0\1":
+            end = at + 10 + int.from_bytes(packet[at + 8 : at + 10], "big")
+            if packet[at : at + 2] == b"\0\1":
                 addresses.append(".".join(map(str, packet[at + 10 : end])))
             at = end
         return packet[3] & 15, addresses
