@@ -146,10 +146,9 @@ static int take_lines(log_t *log)
 static int take_packed(log_t *log, size_t length)
 {
 	ZSTD_inBuffer in = {log->packed, length, 0};
-	bool full = false;
 	int ret = ICP_EOK;
-	/* Where the room was filled, there is more to come of what was read already. */
-	while (ret == ICP_EOK && log->trouble == NULL && (in.pos < in.size || full)) {
+	/* The last octet of a frame is not taken before all of its text was given. */
+	while (ret == ICP_EOK && log->trouble == NULL && in.pos < in.size) {
 		ZSTD_outBuffer out = {log->text, TEXT_SIZE, log->text_length};
 		size_t left = ZSTD_decompressStream(log->zstd, &out, &in);
 		if (ZSTD_isError(left)) {
@@ -157,7 +156,6 @@ static int take_packed(log_t *log, size_t length)
 			return ICP_EOK;
 		}
 		log->in_frame = left > 0;
-		full = log->in_frame && out.pos == out.size;
 		log->text_length = out.pos;
 		ret = take_lines(log);
 	}

@@ -17,8 +17,8 @@ def line(domain, time="2026-11-23T12:00:00+08:00", provider="qcloud", change=("n
             f"{source}\n")
 
 
-def compress(text):
-    return subprocess.run(["zstd", "-q", "-c", "--check"], input=text.encode(), check=True,
+def compress(text, *options):
+    return subprocess.run(["zstd", "-q", "-c", *options], input=text.encode(), check=True,
                           capture_output=True, timeout=60).stdout
 
 
@@ -101,6 +101,16 @@ def test_large_files(log):
         assert log.sequences(f"n{number * 7919}.cn") == [number]
     assert log.sequences("last.cn") == [7]
     assert len(log.sequences("cn")) == 0
+
+
+@pytest.mark.parametrize("size", [4 << 17, (4 << 17) - 40, (4 << 17) + 1, 3 << 20])
+def test_text_that_is_far_larger_than_its_file(log, size):
+    """The last block of a frame (they are of 128 KiB) is then given in two pieces, or in one."""
+    text = HEADER + line("b.cn") * ((size - 500) // len(line("b.cn")))
+    text += line("a.cn", source="s" * (size - len(text) - len(line("a.cn", source=""))))
+    assert len(text) == size
+    (log.audit / "2026-11-23.csv.zst").write_bytes(compress(text, "--no-check", "-1"))
+    assert log.sequences("a.cn") == [7]
 
 
 def test_other_files_are_passed_over(log):

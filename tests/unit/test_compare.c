@@ -95,6 +95,10 @@ static const case_t cases[] = {
 		{"b.cn p none filed", "x.a.b.cn p filed none", NULL}},
 	{"something below is no difference", "b.cn p filed 1\n",
 		"b.cn p filed 1\na.b.cn q filed 1\n", {"a.b.cn q none filed", NULL}},
+	{"last of the rows of a name with names below",
+		"b.cn p filed 1\nb.cn q filed 1\na.b.cn p filed 1\n",
+		"b.cn p filed 1\nb.cn q pending\na.b.cn p filed 1\n",
+		{"b.cn q filed pending", NULL}},
 	{"a node's rows gone, what is below stays", "b.cn p filed 1\na.b.cn q filed 1\n",
 		"a.b.cn q filed 1\n", {"b.cn p filed none", NULL}},
 };
