@@ -41,6 +41,12 @@ typedef struct {
 	bool integer_keys;
 } icp_tree_t;
 
+/*! \brief How many pages a tree says that it has. */
+static inline uint64_t icp_tree_pages(const icp_tree_t *tree)
+{
+	return tree->branch_pages + tree->leaf_pages + tree->overflow_pages;
+}
+
 /*! One commit, as a meta page describes it. */
 typedef struct {
 	const uint8_t *map; /*!< Of the file; the caller's. */

@@ -12,10 +12,12 @@ static int was_committed(uint64_t generation, uint64_t commit, void *context)
 {
 	const icp_session_t *session = context;
 	const icp_store_info_t *current = &session->current;
-	if (session->current_code != ICP_EOK || current->generation != generation) {
-		return 0;
+	/* The link tells of a generation that was damaged meanwhile, too. */
+	if (commit == ICP_AUDIT_LINK) {
+		return icp_generations_linked(&session->generations) == generation;
 	}
-	return commit == ICP_AUDIT_LINK || current->commit >= commit;
+	return session->current_code == ICP_EOK && current->generation == generation &&
+	       current->commit >= commit;
 }
 
 int icp_session_refresh(icp_session_t *session, icp_diag_t *diag)
@@ -42,11 +44,13 @@ static void remove_half_promoted(icp_session_t *session)
 	uint64_t *numbers;
 	size_t count;
 	const char *store = session->options.store;
-	if (session->current_code != ICP_EOK ||
-		icp_generations_list(store, &numbers, &count, NULL) != ICP_EOK) {
+	uint64_t linked = icp_generations_linked(&session->generations);
+	/* Without a link, who knows; icp_session_replaced does not take them, and so they go with
+	 * the next load. */
+	if (linked == 0 || icp_generations_list(store, &numbers, &count, NULL) != ICP_EOK) {
 		return;
 	}
-	for (size_t i = 0; i < count && numbers[i] > session->current.generation; i++) {
+	for (size_t i = 0; i < count && numbers[i] > linked; i++) {
 		icp_store_info_t info;
 		uint64_t size;
 		/* One that was rolled back from bears the number of what is in its place. */
@@ -90,14 +94,16 @@ uint64_t icp_session_replaced(const icp_session_t *session)
 	size_t count;
 	uint64_t found = session->current.generation;
 	const char *store = session->options.store;
-	if (session->current_code == ICP_EOK ||
+	uint64_t linked = icp_generations_linked(&session->generations);
+	if (session->current_code == ICP_EOK || linked == 0 ||
 		icp_generations_list(store, &numbers, &count, NULL) != ICP_EOK) {
 		return found;
 	}
 	for (size_t i = 0; i < count && found == 0; i++) {
 		icp_store_info_t info;
 		uint64_t size;
-		if (icp_generations_info(store, numbers[i], &info, &size, NULL) == ICP_EOK) {
+		if (numbers[i] < linked &&
+			icp_generations_info(store, numbers[i], &info, &size, NULL) == ICP_EOK) {
 			found = numbers[i];
 		}
 	}

@@ -46,8 +46,8 @@ void icp_session_close(icp_session_t *session);
 int icp_session_refresh(icp_session_t *session, icp_diag_t *diag);
 
 /*!
- * \brief The generation that a new one will replace: the current one, or the newest that can be
- * read; 0: none.
+ * \brief The generation that a new one will replace: the current one, or where that can't be read
+ *        the newest before it that can; 0: none.
  */
 uint64_t icp_session_replaced(const icp_session_t *session);
 

@@ -126,11 +126,7 @@ const icp_store_info_t *icp_update_info(const icp_update_t *update)
 bool icp_update_has_room(const icp_update_t *update)
 {
 	const icp_reader_t *reader = &update->reader;
-	const icp_tree_t *const trees[] = {&reader->buckets, &reader->deltas};
-	uint64_t used = 0;
-	for (size_t i = 0; i < sizeof trees / sizeof *trees; i++) {
-		used += trees[i]->branch_pages + trees[i]->leaf_pages + trees[i]->overflow_pages;
-	}
+	uint64_t used = icp_tree_pages(&reader->buckets) + icp_tree_pages(&reader->deltas);
 	uint64_t spare = SPARE_OCTETS / reader->pages.page_size;
 	return reader->pages.last < 2 * used + spare;
 }
