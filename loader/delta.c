@@ -125,10 +125,7 @@ static int apply_in_place(icp_delta_t *delta, icp_changes_t *changes,
 		icp_audit_cancel(watch->audit);
 		return ret;
 	}
-	if (icp_audit_commit(watch->audit) != ICP_EOK) {
-		delta->session.options.notice(
-			"the audit log can't be written now; the next load will do it");
-	}
+	icp_session_log(&delta->session, watch->audit);
 	delta->session.current = *icp_update_info(delta->update);
 	return ICP_EOK;
 }

@@ -149,11 +149,21 @@ static void leave_word(const icp_session_t *session, uint64_t in, uint64_t numbe
 	free(path);
 }
 
+void icp_session_log(const icp_session_t *session, icp_audit_t *audit)
+{
+	icp_diag_t trouble = {""};
+	if (icp_audit_commit(audit) != ICP_EOK) {
+		icp_fail(&trouble, ICP_ESYS,
+			"%s: the audit log can't be written now; the next load will do it",
+			session->options.store);
+		session->options.notice(trouble.text);
+	}
+}
+
 int icp_session_publish(icp_session_t *session, uint64_t number, bool building, icp_audit_t *audit,
 	icp_diag_t *diag)
 {
 	const icp_generations_t *generations = &session->generations;
-	icp_diag_t trouble = {""};
 	int ret = icp_audit_prepare(audit, ICP_AUDIT_LINK);
 	if (ret == ICP_EOK && building) {
 		ret = icp_generations_settle(generations, number, diag);
@@ -168,11 +178,6 @@ int icp_session_publish(icp_session_t *session, uint64_t number, bool building, 
 	if (session->current_code == ICP_EOK) {
 		leave_word(session, session->current.generation, number);
 	}
-	if (icp_audit_commit(audit) != ICP_EOK) {
-		icp_fail(&trouble, ICP_ESYS,
-			"%s: the audit log can't be written now; the next load will do it",
-			session->options.store);
-		session->options.notice(trouble.text);
-	}
+	icp_session_log(session, audit);
 	return ICP_EOK;
 }
