@@ -133,7 +133,10 @@ int icp_session_audit(const icp_session_t *session, icp_audit_t **audit,
 		.sequence = after->sequence,
 		.source = after->source,
 	};
-	return icp_audit_begin(audit, &session->generations, &batch, diag);
+	/* A batch whose appending failed comes first, or nothing could be changed any more. */
+	int ret = icp_audit_recover(&session->generations, was_committed, (void *)session,
+		session->options.notice, diag);
+	return ret == ICP_EOK ? icp_audit_begin(audit, &session->generations, &batch, diag) : ret;
 }
 
 /*! Readers that hold a generation see this with their next snapshot, and look for the new one. What

@@ -57,6 +57,7 @@ int icp_session_number(const icp_session_t *session, uint64_t *number, icp_diag_
 /*!
  * \brief Begins the audit batch of a change.
  * \retval ICP_EOK, ICP_ENOMEM
+ * \retval ICP_ESYS  the batch of the change before can't be appended yet
  */
 int icp_session_audit(const icp_session_t *session, icp_audit_t **audit,
 	const icp_store_info_t *after, icp_diag_t *diag);

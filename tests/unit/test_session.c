@@ -139,9 +139,10 @@ static void leave_batch(site_t *site, uint64_t generation, uint64_t commit)
 	/* What cancel would remove is put back: the next session finds it. */
 	const char *pending = in_dir(site, "store/audit/pending");
 	const char *kept = in_dir(site, "kept");
+	unlink(kept);
 	assert_int_equal(link(pending, kept), 0);
 	icp_audit_cancel(audit);
-	assert_int_equal(rename(kept, pending), 0);
+	assert_int_equal(link(kept, pending), 0);
 	icp_session_close(&session);
 }
 
@@ -179,6 +180,28 @@ static void test_batches(void **state)
 	}
 }
 
+/*! In one session, too: the next change waits for the batch of the one before. */
+static void test_batch_before(void **state)
+{
+	site_t *site = *state;
+	load_rows(site, ONE);
+	uint64_t commit = assert_holds(site, NULL).commit;
+	off_t before = log_size(site);
+	leave_batch(site, 1, commit);
+	icp_audit_t *audit;
+	icp_session_t session = open_session(site);
+	off_t after = log_size(site);
+	assert_true(after > before);
+	assert_int_equal(link(in_dir(site, "kept"), in_dir(site, "store/audit/pending")), 0);
+	const icp_store_info_t info = {.generation = 1, .sequence = 5, .source = "x"};
+	assert_int_equal(icp_session_audit(&session, &audit, &info, &site->diag), ICP_EOK);
+	icp_audit_cancel(audit);
+	icp_session_close(&session);
+	/* Its head said where, so it is there once. */
+	assert_int_equal(log_size(site), after);
+	assert_int_not_equal(access(in_dir(site, "store/audit/pending"), F_OK), 0);
+}
+
 /*! That it is damaged now does not mean that it never became current. */
 static void test_batch_of_a_damaged_generation(void **state)
 {
@@ -200,6 +223,7 @@ int main(void)
 		IN_SITE(test_rolled_back_from),
 		IN_SITE(test_replaced),
 		IN_SITE(test_batches),
+		IN_SITE(test_batch_before),
 		IN_SITE(test_batch_of_a_damaged_generation),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
