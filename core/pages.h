@@ -41,6 +41,12 @@ typedef struct {
 	bool integer_keys;
 } icp_tree_t;
 
+/*! \brief How many pages a tree says that it has. */
+static inline uint64_t icp_tree_pages(const icp_tree_t *tree)
+{
+	return tree->branch_pages + tree->leaf_pages + tree->overflow_pages;
+}
+
 /*! One commit, as a meta page describes it. */
 typedef struct {
 	const uint8_t *map; /*!< Of the file; the caller's. */
@@ -150,6 +156,18 @@ int icp_page_branch(const icp_pages_t *pages, const uint8_t *page, unsigned posi
 /*! \brief Reads a node of a leaf page, but no page of its data. \retval ICP_EOK, ICP_EDAMAGED */
 int icp_page_leaf(
 	const icp_pages_t *pages, const uint8_t *page, unsigned position, icp_entry_t *entry);
+
+/*! What the nodes of a page take of it. */
+typedef struct {
+	size_t lowest; /*!< Where the first of them begins. */
+	size_t octets; /*!< They all, with the padding to even lengths. */
+} icp_page_use_t;
+
+/*! \brief Adds a node of the page, as icp_page_branch or icp_page_leaf gave it. */
+void icp_page_use(icp_page_use_t *use, const uint8_t *page, const icp_entry_t *entry);
+
+/*! \brief True when all nodes, added to what was zero, fill the page from its upper bound on. */
+bool icp_page_is_filled(const icp_pages_t *pages, const uint8_t *page, const icp_page_use_t *use);
 
 /*! \brief Checks the head of the data's own pages, if it has any. \retval ICP_EOK, ICP_EDAMAGED */
 int icp_page_overflow(const icp_pages_t *pages, icp_entry_t *entry);

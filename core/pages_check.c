@@ -105,6 +105,7 @@ static bool nodes_fill_page(const check_t *check, const uint8_t *page, unsigned 
 static int check_leaf(check_t *check, const uint8_t *page, unsigned nodes, bounds_t bounds)
 {
 	icp_entry_t previous;
+	icp_page_use_t use = {.octets = 0};
 	for (unsigned i = 0; i < nodes; i++) {
 		icp_entry_t entry;
 		if (icp_page_leaf(check->pages, page, i, &entry) != ICP_EOK ||
@@ -122,9 +123,10 @@ static int check_leaf(check_t *check, const uint8_t *page, unsigned nodes, bound
 			check->seen.overflow_pages += entry.overflow_count;
 		}
 		check->seen.entries++;
+		icp_page_use(&use, page, &entry);
 		previous = entry;
 	}
-	return ICP_EOK;
+	return icp_page_is_filled(check->pages, page, &use) ? ICP_EOK : ICP_EDAMAGED;
 }
 
 static int check_page(check_t *check, uint64_t number, unsigned level, bounds_t bounds)
@@ -148,6 +150,7 @@ static int check_page(check_t *check, uint64_t number, unsigned level, bounds_t 
 	uint64_t child;
 	int ret = icp_page_branch(check->pages, page, 0, &key, &child);
 	bounds_t below = {.low = bounds.low};
+	icp_page_use_t use = {.octets = 0};
 	for (unsigned i = 1; ret == ICP_EOK && i <= nodes; i++) {
 		icp_entry_t next = {.key = NULL};
 		uint64_t next_child = ICP_PAGES_NONE;
@@ -161,12 +164,13 @@ static int check_page(check_t *check, uint64_t number, unsigned level, bounds_t 
 			}
 			below.high = &next;
 		}
+		icp_page_use(&use, page, &key);
 		ret = check_page(check, child, level + 1, below);
 		key = next;
 		below.low = &key;
 		child = next_child;
 	}
-	return ret;
+	return ret != ICP_EOK || icp_page_is_filled(check->pages, page, &use) ? ret : ICP_EDAMAGED;
 }
 
 static int check_tree(check_t *check, const icp_tree_t *tree)

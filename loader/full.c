@@ -316,23 +316,23 @@ static int make(work_t *work, icp_reader_t *current, icp_audit_t **audit, icp_di
 }
 
 /*! Opens the current generation and checks it whole; NULL: it can't be compared with. */
-static int open_current(work_t *work, icp_reader_t *reader, icp_reader_t **current)
+static int open_current(
+	work_t *work, icp_reader_t *reader, icp_reader_t **current, icp_diag_t *diag)
 {
 	icp_session_t *session = &work->session;
-	icp_diag_t diag = {""};
 	*current = NULL;
 	if (session->current_code != ICP_EOK) {
 		return ICP_EOK;
 	}
 	char *path = icp_generations_path(&session->generations, session->current.generation);
 	if (path == NULL) {
-		return ICP_ENOMEM;
+		return no_memory(work, diag);
 	}
 	icp_progress_step(work->job->progress, "checking the current generation");
-	int ret = icp_reader_open(reader, path, &diag);
+	int ret = icp_reader_open(reader, path, diag);
 	free(path);
 	if (ret == ICP_EOK) {
-		ret = icp_reader_verify(reader, &diag);
+		ret = icp_reader_verify(reader, diag);
 		if (ret == ICP_EOK) {
 			*current = reader;
 			return ICP_EOK;
@@ -341,7 +341,8 @@ static int open_current(work_t *work, icp_reader_t *reader, icp_reader_t **curre
 	}
 	if (ret == ICP_EDAMAGED) {
 		session->current_code = ret;
-		tell_damage(work, diag.text);
+		tell_damage(work, diag->text);
+		diag->text[0] = '\0';
 		return ICP_EOK;
 	}
 	return ret;
@@ -358,7 +359,7 @@ static int load(work_t *work, icp_bad_t *bad, icp_diag_t *diag)
 		ret = read_feed(work, bad, diag);
 	}
 	if (ret == ICP_EOK) {
-		ret = open_current(work, &reader, &current);
+		ret = open_current(work, &reader, &current, diag);
 	}
 	if (ret != ICP_EOK) {
 		return ret;

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -55,6 +56,18 @@ static void remove_file(const icp_generations_t *generations, uint64_t number, c
 	unlinkat(generations->generations, file_name(number, suffix).text, 0);
 }
 
+/*! So that a power cut does not take away what was made. Where this is not permitted or fails, a
+ * power cut soon after is what is left to fear. */
+static void sync_parent(int directory)
+{
+	int parent = openat(directory, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (parent >= 0) {
+		fsync(parent);
+		close(parent);
+	}
+	errno = 0;
+}
+
 /*! Opens a directory below STORE, or STORE itself, and makes it if it is not there. */
 static int open_directory(int parent, const char *path, gid_t group)
 {
@@ -72,6 +85,7 @@ static int open_directory(int parent, const char *path, gid_t group)
 		if (fchown(directory, (uid_t)-1, group) != 0) {
 			errno = 0;
 		}
+		sync_parent(directory);
 	}
 	return directory;
 }
@@ -171,6 +185,19 @@ void icp_generations_close(icp_generations_t *generations)
 			*files[i] = -1;
 		}
 	}
+}
+
+uint64_t icp_generations_linked(const icp_generations_t *generations)
+{
+	char target[PATH_MAX];
+	uint64_t number;
+	ssize_t length =
+		readlinkat(generations->directory, ICP_STORE_CURRENT, target, sizeof target - 1);
+	if (length < 0) {
+		return 0;
+	}
+	target[length] = '\0';
+	return parse_name(basename(target), DATA_SUFFIX, &number) ? number : 0;
 }
 
 static int newest_first(const void *one, const void *other)
@@ -312,7 +339,8 @@ char *icp_generations_path(const icp_generations_t *generations, uint64_t number
 		       : path;
 }
 
-/*! Gives a file the mode it has to have, whatever the umask, and if permitted the group. */
+/*! Gives a file the mode it has to have, whatever the umask, and if permitted the group; durably.
+ */
 static int set_access(const icp_generations_t *generations, const char *name, mode_t mode)
 {
 	int file = openat(generations->generations, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
@@ -323,7 +351,12 @@ static int set_access(const icp_generations_t *generations, const char *name, mo
 		errno = 0;
 	}
 	int rc = fchmod(file, mode);
+	if (rc == 0) {
+		rc = fsync(file);
+	}
+	int error = errno;
 	close(file);
+	errno = error;
 	return rc;
 }
 
@@ -351,20 +384,6 @@ int icp_generations_settle(const icp_generations_t *generations, uint64_t number
 		ret = failed(generations, ICP_STORE_GENERATIONS, diag);
 	}
 	return ret;
-}
-
-uint64_t icp_generations_current(const icp_generations_t *generations)
-{
-	char target[256];
-	uint64_t number;
-	ssize_t length =
-		readlinkat(generations->directory, ICP_STORE_CURRENT, target, sizeof target - 1);
-	if (length < 0) {
-		return 0;
-	}
-	target[length] = '\0';
-	const char *slash = strrchr(target, '/');
-	return parse_name(slash != NULL ? slash + 1 : target, DATA_SUFFIX, &number) ? number : 0;
 }
 
 int icp_generations_point(const icp_generations_t *generations, uint64_t number, icp_diag_t *diag)

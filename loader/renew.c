@@ -43,7 +43,7 @@ static int copy(icp_reader_t *reader, const icp_session_t *session, uint64_t num
 {
 	icp_writer_t *writer;
 	icp_store_info_t info = reader->info;
-	uint64_t octets = (reader->buckets.leaf_pages + reader->buckets.overflow_pages) *
+	uint64_t octets = (icp_tree_pages(&reader->buckets) + icp_tree_pages(&reader->deltas)) *
 			  reader->pages.page_size;
 	int ret = icp_writer_open(&writer, path, octets, diag);
 	if (ret != ICP_EOK) {

@@ -57,8 +57,10 @@ static int compare(work_t *work, icp_reader_t *target, icp_diag_t *diag)
 	if (opened == ICP_EOK) {
 		icp_walk_begin(&before, &current);
 		nodes = icp_nodes_of_walk(&before);
-	} else {
+	} else if (opened == ICP_EDAMAGED) {
 		work->session.options.notice(diag->text);
+	} else {
+		return opened;
 	}
 	icp_walk_begin(&after, target);
 	diag->text[0] = '\0';

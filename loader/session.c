@@ -11,9 +11,10 @@
 static int was_committed(uint64_t generation, uint64_t commit, void *context)
 {
 	const icp_session_t *session = context;
-	if (icp_generations_current(&session->generations) != generation) {
+	if (icp_generations_linked(&session->generations) != generation) {
 		return 0;
 	}
+	/* The link tells of a generation that was damaged meanwhile, too. */
 	if (commit == ICP_AUDIT_LINK) {
 		return 1;
 	}
@@ -44,11 +45,13 @@ static void remove_half_promoted(icp_session_t *session)
 	uint64_t *numbers;
 	size_t count;
 	const char *store = session->options.store;
-	if (session->current_code != ICP_EOK ||
-		icp_generations_list(store, &numbers, &count, NULL) != ICP_EOK) {
+	uint64_t linked = icp_generations_linked(&session->generations);
+	/* Without a link, who knows; icp_session_replaced does not take them, and so they go with
+	 * the next load. */
+	if (linked == 0 || icp_generations_list(store, &numbers, &count, NULL) != ICP_EOK) {
 		return;
 	}
-	for (size_t i = 0; i < count && numbers[i] > session->current.generation; i++) {
+	for (size_t i = 0; i < count && numbers[i] > linked; i++) {
 		icp_store_info_t info;
 		uint64_t size;
 		/* One that was rolled back from bears the number of what is in its place. */
@@ -92,14 +95,16 @@ uint64_t icp_session_replaced(const icp_session_t *session)
 	size_t count;
 	uint64_t found = session->current.generation;
 	const char *store = session->options.store;
-	if (session->current_code == ICP_EOK ||
+	uint64_t linked = icp_generations_linked(&session->generations);
+	if (session->current_code == ICP_EOK || linked == 0 ||
 		icp_generations_list(store, &numbers, &count, NULL) != ICP_EOK) {
 		return found;
 	}
 	for (size_t i = 0; i < count && found == 0; i++) {
 		icp_store_info_t info;
 		uint64_t size;
-		if (icp_generations_info(store, numbers[i], &info, &size, NULL) == ICP_EOK) {
+		if (numbers[i] < linked &&
+			icp_generations_info(store, numbers[i], &info, &size, NULL) == ICP_EOK) {
 			found = numbers[i];
 		}
 	}
@@ -129,7 +134,10 @@ int icp_session_audit(const icp_session_t *session, icp_audit_t **audit,
 		.sequence = after->sequence,
 		.source = after->source,
 	};
-	return icp_audit_begin(audit, &session->generations, &batch, diag);
+	/* A batch whose appending failed comes first, or nothing could be changed any more. */
+	int ret = icp_audit_recover(&session->generations, was_committed, (void *)session,
+		session->options.notice, diag);
+	return ret == ICP_EOK ? icp_audit_begin(audit, &session->generations, &batch, diag) : ret;
 }
 
 /*! Readers that hold a generation see this with their next snapshot, and look for the new one. What
@@ -145,12 +153,14 @@ static void leave_word(const icp_session_t *session, uint64_t in, uint64_t numbe
 	free(path);
 }
 
-void icp_session_tell_late(const icp_session_t *session, const icp_diag_t *diag)
+void icp_session_log(const icp_session_t *session, icp_audit_t *audit, icp_diag_t *diag)
 {
-	char line[sizeof diag->text + 64];
-	snprintf(line, sizeof line, "%s; the next load will write the audit log's lines",
-		diag->text);
-	session->options.notice(line);
+	if (icp_audit_commit(audit) != ICP_EOK) {
+		char line[sizeof diag->text + 64];
+		snprintf(line, sizeof line, "%s; the next load will write the audit log's lines",
+			diag->text);
+		session->options.notice(line);
+	}
 }
 
 int icp_session_publish(icp_session_t *session, uint64_t number, bool building, icp_audit_t *audit,
@@ -171,8 +181,6 @@ int icp_session_publish(icp_session_t *session, uint64_t number, bool building, 
 	if (session->current_code == ICP_EOK) {
 		leave_word(session, session->current.generation, number);
 	}
-	if (icp_audit_commit(audit) != ICP_EOK) {
-		icp_session_tell_late(session, diag);
-	}
+	icp_session_log(session, audit, diag);
 	return ICP_EOK;
 }

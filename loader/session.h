@@ -46,8 +46,8 @@ void icp_session_close(icp_session_t *session);
 int icp_session_refresh(icp_session_t *session, icp_diag_t *diag);
 
 /*!
- * \brief The generation that a new one will replace: the current one, or the newest that can be
- * read; 0: none.
+ * \brief The generation that a new one will replace: the current one, or where that can't be read
+ *        the newest before it that can; 0: none.
  */
 uint64_t icp_session_replaced(const icp_session_t *session);
 
@@ -57,12 +57,16 @@ int icp_session_number(const icp_session_t *session, uint64_t *number, icp_diag_
 /*!
  * \brief Begins the audit batch of a change.
  * \retval ICP_EOK, ICP_ENOMEM
+ * \retval ICP_ESYS  the batch of the change before can't be appended yet
  */
 int icp_session_audit(const icp_session_t *session, icp_audit_t **audit,
 	const icp_store_info_t *after, icp_diag_t *diag);
 
-/*! \brief Tells that a change is committed, but its lines could not be appended yet. */
-void icp_session_tell_late(const icp_session_t *session, const icp_diag_t *diag);
+/*!
+ * \brief Ends the audit batch of a change that was committed, and frees it. What can't be written
+ *        now is told of; it stays prepared for the next load.
+ */
+void icp_session_log(const icp_session_t *session, icp_audit_t *audit, icp_diag_t *diag);
 
 /*!
  * \brief Makes a generation current in one step, and leaves word of it in the one before.

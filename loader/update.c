@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "loader/lmdb_error.h"
 #include "loader/rewrite.h"
@@ -126,11 +127,7 @@ const icp_store_info_t *icp_update_info(const icp_update_t *update)
 bool icp_update_has_room(const icp_update_t *update)
 {
 	const icp_reader_t *reader = &update->reader;
-	const icp_tree_t *const trees[] = {&reader->buckets, &reader->deltas};
-	uint64_t used = 0;
-	for (size_t i = 0; i < sizeof trees / sizeof *trees; i++) {
-		used += trees[i]->branch_pages + trees[i]->leaf_pages + trees[i]->overflow_pages;
-	}
+	uint64_t used = icp_tree_pages(&reader->buckets) + icp_tree_pages(&reader->deltas);
 	uint64_t spare = SPARE_OCTETS / reader->pages.page_size;
 	return reader->pages.last < 2 * used + spare;
 }
@@ -246,12 +243,50 @@ uint64_t icp_update_transaction(const icp_update_t *update)
 	return update->info.commit;
 }
 
+/*! A meta page as it was. */
+typedef struct {
+	off_t at;
+	uint8_t octets[ICP_PAGES_META_SIZE];
+} kept_meta_t;
+
+/*! Keeps the page that the transaction will write over. */
+static void keep_meta(const icp_update_t *update, kept_meta_t *kept)
+{
+	const icp_pages_t *pages = &update->reader.pages;
+	kept->at = (off_t)((mdb_txn_id(update->txn) & 1) * pages->page_size);
+	memcpy(kept->octets, pages->map + kept->at, sizeof kept->octets);
+}
+
+/*!
+ * LMDB, when it fails to write a meta page, leaves it with the number of the old commit and the
+ * roots of the new one. It never looks at them; but readers of ours call that damage.
+ */
+static void restore_meta(const icp_update_t *update, const kept_meta_t *kept)
+{
+	int fd;
+	if (memcmp(update->reader.pages.map + kept->at, kept->octets, sizeof kept->octets) == 0 ||
+		mdb_env_get_fd(icp_store_env(update->store), &fd) != MDB_SUCCESS) {
+		return;
+	}
+	/* Where this fails too, the disk is gone. */
+	if (pwrite(fd, kept->octets, sizeof kept->octets, kept->at) ==
+		(ssize_t)sizeof kept->octets) {
+		fdatasync(fd);
+	}
+}
+
 int icp_update_commit(icp_update_t *update, icp_diag_t *diag)
 {
+	kept_meta_t kept;
 	MDB_txn *txn = update->txn;
+	keep_meta(update, &kept);
 	update->txn = NULL;
 	int rc = mdb_txn_commit(txn);
-	return rc == MDB_SUCCESS ? ICP_EOK : icp_lmdb_failed(update->path, rc, diag);
+	if (rc != MDB_SUCCESS) {
+		restore_meta(update, &kept);
+		return icp_lmdb_failed(update->path, rc, diag);
+	}
+	return ICP_EOK;
 }
 
 void icp_update_abort(icp_update_t *update)

@@ -14,7 +14,7 @@ typedef struct icp_update icp_update_t;
 typedef struct {
 	uint64_t sequence;
 	int64_t as_of;
-	const char *source;
+	const char *source; /*!< Must not be that of icp_update_info, which is written. */
 } icp_update_delta_t;
 
 /*!

@@ -12,7 +12,7 @@ typedef struct icp_writer icp_writer_t;
 /*!
  * \brief Makes the file; it must not exist.
  * \param path, diag  must outlive the writer
- * \param octets  that the nodes will need in buckets, at most
+ * \param octets  that the nodes will need in buckets, and the deltas, at most
  * \retval ICP_EOK
  * \retval ICP_ESYS    can't be made, no space left
  * \retval ICP_ENOMEM

@@ -456,8 +456,11 @@ def batches(lines):
 def check_audit(store, model):
     got, want = batches(store.audit()), batches(model.audit)
     for at, (one, other) in enumerate(zip(got, want)):
-        assert one == other, f"audit, change {at}: {one}\nmust be {other}"
-    assert len(got) == len(want), f"audit: {got[len(want):] or want[len(got):]}"
+        assert one[0] == other[0], f"audit, change {at}: {one[0]}\nmust be {other[0]}"
+        more, less = list(one[1] - other[1]), list(other[1] - one[1])
+        assert not more and not less, f"audit, change {at}: {more[:10]}\nmissing are {less[:10]}"
+    more, less = [[each[0] for each in both] for both in (got[len(want) :], want[len(got) :])]
+    assert not more and not less, f"audit: changes {more}\nmissing are {less}"
 
 
 def check_files(store):

@@ -59,6 +59,7 @@ class Damage:
         self.store = Store(commands, self.place.store)
         self.feeds = FeedWriter(directory)
         self.model = self.fill()
+        self.kept = self.store.kept()
         self.path = (self.store.path / "current").resolve()
         self.content = self.path.read_bytes()
         self.pages = PageFile(self.content)
@@ -123,10 +124,12 @@ class Damage:
             file.write(bytes(octet ^ 0xFF for octet in self.content[at : at + self.pages.size]))
 
     def repair(self):
+        self.store.known_status = ()
         self.write(self.content)
 
     def restore(self):
         """Puts the whole store as it was."""
+        self.store.known_status = ()
         shutil.rmtree(self.store.path)
         shutil.copytree(self.spare, self.store.path, symlinks=True)
 
@@ -201,7 +204,7 @@ def check_rollback(damage):
     done = damage.store.load("rollback")
     check_end(done)
     outcome = damage.model.copy()
-    assert outcome.rollback(damage.store.kept(), "") == DONE
+    assert outcome.rollback(damage.kept, "") == DONE
     if done.returncode == DONE:
         check_store(damage.store, outcome)
     else:
@@ -300,7 +303,11 @@ def test_truncated(damage):
     for length in some(lengths):
         what = f"truncated to {length} octets"
         damage.write(damage.content[:length])
-        wrap(what, check_verify, damage)
-        wrap(what, check_lookups, damage)
-        wrap(what, check_loader, damage)
+        # A file of LMDB may end before free pages, which it has not written yet.
+        if damage.pages.free.issuperset(range(length // size, damage.pages.last + 1)):
+            wrap(what, check_unchanged, damage)
+        else:
+            wrap(what, check_verify, damage)
+            wrap(what, check_lookups, damage)
+            wrap(what, check_loader, damage)
         damage.repair()
