@@ -321,13 +321,31 @@ static void store_with_ttl(struct module_qstate *qstate, struct reply_info *rep,
 	}
 }
 
+/*! For how long the data of a reply is valid. Its own TTL may say less: where the iterator took the
+ * end of a chain of CNAMEs from the cache, that of this message is what was left of its lease, and
+ * with none left Unbound would not store the reply at all. */
+static time_t data_ttl(const struct reply_info *rep)
+{
+	/* A bogus message has a life of its own. */
+	if (rep->security == sec_status_bogus || rep->rrset_count == 0) {
+		return rep->ttl;
+	}
+	time_t least = icp_rrset_data(rep->rrsets[0])->ttl;
+	for (size_t i = 1; i < rep->rrset_count; i++) {
+		time_t ttl = icp_rrset_data(rep->rrsets[i])->ttl;
+		least = ttl < least ? ttl : least;
+	}
+	return least;
+}
+
 void icp_cache_store_leased(struct module_qstate *qstate, struct reply_info *rep, time_t lease)
 {
 	if (lease <= 0) {
 		icp_cache_store_parked(qstate, rep);
 		return;
 	}
-	store_with_ttl(qstate, rep, rep->ttl < lease ? rep->ttl : lease);
+	time_t valid = data_ttl(rep);
+	store_with_ttl(qstate, rep, valid < lease ? valid : lease);
 	/* Where an RRset that stays in the cache ends sooner, Unbound has reckoned anew how long
 	 * the message may be served expired. */
 	struct msgreply_entry *entry = lookup(qstate, &qstate->qinfo);

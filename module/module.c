@@ -391,9 +391,10 @@ static void judge_reply(run_t *run)
 	}
 }
 
-/*! The upstream failed. Data that is valid is served all the same, as if its lease had not ended
- * in between; stale data is, by Unbound itself, if it was just found to pass. A failure is cached
- * as the iterator would. */
+/*! The upstream failed. What is cached is served all the same, as if its lease had not ended in
+ * between. Stale data too: without serve-expired-client-timeout Unbound does not look for any, and
+ * clients wait for a prefetch that outlasts the lease. A failure is cached as the iterator would.
+ */
 static void handle_failure(run_t *run)
 {
 	struct module_qstate *qstate = run->qstate;
@@ -407,12 +408,10 @@ static void handle_failure(run_t *run)
 		qstate->ext_state[run->id] = module_wait_subquery;
 		return;
 	}
-	bool serves = finding == FINDING_JUDGED && outcome.kind == ICP_OUTCOME_SERVE;
-	if (serves && cached.is_stale && outcome.left_out == NULL) {
-		icp_cache_skip_recursion(qstate);
-	} else if (finding == FINDING_JUDGED && answer_from(run, &cached, &outcome)) {
-		if (serves && cached.is_stale) {
+	if (finding == FINDING_JUDGED && answer_from(run, &cached, &outcome)) {
+		if (outcome.kind == ICP_OUTCOME_SERVE && cached.is_stale) {
 			icp_answer_mark_stale(qstate);
+			icp_cache_skip_recursion(qstate);
 		}
 		icp_cache_delay_prefetch(qstate);
 	} else if (run->query->guarded && may_store(qstate, run->query) &&
