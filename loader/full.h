@@ -8,9 +8,19 @@
 #include "loader/bad.h"
 #include "loader/generations.h"
 #include "loader/progress.h"
+#include "loader/stream.h"
+
+/*! A full feed that is not a file, and what else its manifest would say. */
+typedef struct {
+	icp_give_t give;
+	void *context;
+	uint64_t sequence;
+	int64_t as_of;
+} icp_full_origin_t;
 
 typedef struct {
-	const char *feed;
+	const char *feed;                /*!< Its file, or for messages what origin is. */
+	const icp_full_origin_t *origin; /*!< NULL: there is a file. */
 	const char *store;
 	bool manifest_optional; /*!< A feed without a manifest is accepted. */
 	bool wait;              /*!< For another loader to finish. */

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "core/config.h"
+#include "loader/pg.h"
 #include "loader/report.h"
 
 enum { EXIT_DONE = 0, EXIT_GUARD = 1, EXIT_USAGE = 2, EXIT_FEED = 3, EXIT_FAILED = 4 };
@@ -19,6 +20,8 @@ enum {
 	OPTION_JSON,
 	OPTION_NO_MANIFEST,
 	OPTION_NO_WAIT,
+	OPTION_FROM,
+	OPTION_QUERY,
 	OPTION_HELP,
 	OPTION_VERSION,
 };
@@ -28,6 +31,8 @@ static const struct option long_options[] = {
 	{"json", no_argument, NULL, OPTION_JSON},
 	{"no-manifest", no_argument, NULL, OPTION_NO_MANIFEST},
 	{"no-wait", no_argument, NULL, OPTION_NO_WAIT},
+	{"from", required_argument, NULL, OPTION_FROM},
+	{"query", required_argument, NULL, OPTION_QUERY},
 	{"help", no_argument, NULL, OPTION_HELP},
 	{"version", no_argument, NULL, OPTION_VERSION},
 	{NULL, 0, NULL, 0},
@@ -36,6 +41,8 @@ static const struct option long_options[] = {
 typedef struct {
 	const char *config; /*!< -c, or NULL. */
 	const char *store;  /*!< --store, then what is in force. */
+	const char *from;   /*!< --from, or NULL: the feed is a file. */
+	const char *query;  /*!< --query, or NULL. */
 	bool json;
 	bool no_manifest;
 	bool no_wait;
@@ -45,6 +52,8 @@ static const char usage_text[] =
 	"Usage: icpgate-load [-c FILE] [--store DIR] [--json] COMMAND [ARGUMENT...]\n"
 	"\n"
 	"  full [--no-manifest] [--no-wait] FEED  builds a new generation and makes it current\n"
+	"  full --from CONNINFO [--query SQL] [--no-wait]\n"
+	"                                         the same with the rows of a PostgreSQL database\n"
 	"  status                                 the current generation and those kept\n"
 	"\n"
 	"  -c FILE        configuration file\n"
@@ -52,6 +61,8 @@ static const char usage_text[] =
 	"  --json         JSON instead of text\n"
 	"  --no-manifest  accept a feed without a manifest\n"
 	"  --no-wait      fail when another loader holds the store\n"
+	"  --from CONNINFO  connection string or URI of the database\n"
+	"  --query SQL    rows to read there; default: those of the view icpgate_feed\n"
 	"  --help         this text\n"
 	"  --version      version\n";
 
@@ -70,6 +81,8 @@ static int exit_status(int code)
 		return EXIT_GUARD;
 	case ICP_EFEED:
 		return EXIT_FEED;
+	case ICP_ECONFIG:
+		return EXIT_USAGE;
 	default:
 		return EXIT_FAILED;
 	}
@@ -103,6 +116,25 @@ static int64_t monotonic_milliseconds(void)
 	return (int64_t)time.tv_sec * 1000 + time.tv_nsec / 1000000;
 }
 
+static int load_database(const options_t *options, icp_full_job_t *job, icp_full_result_t *result,
+	icp_bad_t *bad, icp_diag_t *diag)
+{
+	icp_pg_t *pg;
+	icp_full_origin_t origin;
+	int code = icp_pg_open(&pg, options->from, -1, diag);
+	if (code != ICP_EOK) {
+		return code;
+	}
+	code = icp_pg_feed(pg, options->query, &origin, diag);
+	if (code == ICP_EOK) {
+		job->feed = options->query != NULL ? ICP_PG_QUERY : ICP_PG_FEED;
+		job->origin = &origin;
+		code = icp_full_load(job, result, bad, diag);
+	}
+	icp_pg_close(pg);
+	return code;
+}
+
 static int run_full(const options_t *options, char **arguments)
 {
 	icp_progress_t progress;
@@ -110,7 +142,7 @@ static int run_full(const options_t *options, char **arguments)
 	icp_bad_t bad = {.total = 0};
 	icp_diag_t diag = {""};
 	icp_progress_init(&progress, isatty(STDERR_FILENO) ? stderr : NULL, monotonic_milliseconds);
-	const icp_full_job_t job = {
+	icp_full_job_t job = {
 		.feed = arguments[0],
 		.store = options->store,
 		.manifest_optional = options->no_manifest,
@@ -119,7 +151,8 @@ static int run_full(const options_t *options, char **arguments)
 		.notice = print_notice,
 		.progress = &progress,
 	};
-	int code = icp_full_load(&job, &result, &bad, &diag);
+	int code = options->from != NULL ? load_database(options, &job, &result, &bad, &diag)
+					 : icp_full_load(&job, &result, &bad, &diag);
 	icp_bad_print(&bad, job.feed, stderr);
 	if (code != ICP_EOK) {
 		return failed(code, &diag);
@@ -179,6 +212,12 @@ static int take_option(options_t *options, int option)
 	case OPTION_NO_WAIT:
 		options->no_wait = true;
 		return -1;
+	case OPTION_FROM:
+		options->from = optarg;
+		return -1;
+	case OPTION_QUERY:
+		options->query = optarg;
+		return -1;
 	case OPTION_HELP:
 		fputs(usage_text, stdout);
 		return finish(EXIT_DONE);
@@ -221,6 +260,27 @@ static int run(const command_t *command, options_t *options, char **arguments)
 	return finish(status);
 }
 
+/*! Options and arguments that do not go together; NULL when they do. */
+static const char *find_misuse(const options_t *options, const command_t *command, int arguments)
+{
+	if (arguments != (options->from != NULL ? 0 : command->arguments)) {
+		return "wrong number of arguments";
+	}
+	if ((options->no_manifest || options->no_wait) && !command->loads) {
+		return "--no-manifest and --no-wait are for full";
+	}
+	if (options->from != NULL && !command->loads) {
+		return "--from is for full";
+	}
+	if (options->query != NULL && options->from == NULL) {
+		return "--query needs --from";
+	}
+	if (options->no_manifest && options->from != NULL) {
+		return "--no-manifest is for files";
+	}
+	return NULL;
+}
+
 int main(int argc, char **argv)
 {
 	options_t options = {.config = NULL};
@@ -243,13 +303,9 @@ int main(int argc, char **argv)
 		fprintf(stderr, "icpgate-load: no such command: %s\n", argv[optind]);
 		return usage();
 	}
-	if (argc - optind - 1 != command->arguments) {
-		fprintf(stderr, "icpgate-load: %s: wrong number of arguments\n", command->name);
-		return usage();
-	}
-	if ((options.no_manifest || options.no_wait) && !command->loads) {
-		fprintf(stderr, "icpgate-load: %s: --no-manifest and --no-wait are for full\n",
-			command->name);
+	const char *wrong = find_misuse(&options, command, argc - optind - 1);
+	if (wrong != NULL) {
+		fprintf(stderr, "icpgate-load: %s: %s\n", command->name, wrong);
 		return usage();
 	}
 	return run(command, &options, argv + optind + 1);
