@@ -149,6 +149,7 @@ static int finish_query(icp_pg_t *pg, icp_diag_t *diag)
 static int ask(
 	icp_pg_t *pg, const char *sql, ExecStatusType wanted, PGresult **result, icp_diag_t *diag)
 {
+	*result = NULL;
 	if (PQsendQuery(pg->connection, sql) != 1) {
 		return fail_connection(pg, diag);
 	}

@@ -123,6 +123,10 @@ class Filings:
         self.connections.append(connection)
         return connection
 
+    def reconnect(self):
+        """After the server was stopped."""
+        self.session = self.connect()
+
     def close(self):
         for connection in self.connections:
             connection.close()
