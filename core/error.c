@@ -20,6 +20,7 @@ static const struct {
 	{ICP_EDAMAGED, "store is damaged"},
 	{ICP_ERANGES, "range database not usable"},
 	{ICP_EBUSY, "another loader holds the store"},
+	{ICP_EFULL, "the generation's file has no room left"},
 };
 
 const char *icp_strerror(int code)

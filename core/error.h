@@ -22,6 +22,7 @@ enum icp_error {
 	ICP_EDAMAGED,       /*!< The store's content contradicts itself. */
 	ICP_ERANGES,        /*!< The range database is not readable or not usable. */
 	ICP_EBUSY,          /*!< Another loader holds the store. */
+	ICP_EFULL,          /*!< A generation's file has no room for more; a new one would have. */
 };
 
 /*! One line for an operator, without a line end. */

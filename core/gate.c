@@ -9,6 +9,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "core/fault.h"
+
 #define CACHE_LINE 64
 #define FIRST_PLACES 16 /*!< Addresses of an answer, nearly always. */
 
@@ -17,11 +19,12 @@ typedef struct {
 	_Alignas(CACHE_LINE) unsigned version; /*!< Of the gate, when last in step with it. */
 	icp_ranges_t *ranges;                  /*!< Counted. */
 	icp_reader_t reader;                   /*!< Its store NULL: no index. */
-	uint64_t generation;                   /*!< Of the reader's store. */
+	uint64_t looked_for; /*!< Generation that was said to be in place of the reader's. */
 	icp_place_t *places;
 	icp_ruling_t *rulings;
 	size_t capacity;
-	bool active; /*!< The reader holds a snapshot. */
+	bool active;  /*!< The reader holds a snapshot. */
+	bool guarded; /*!< In a section of fault.h. */
 } seat_t;
 
 struct icp_gate {
@@ -29,9 +32,11 @@ struct icp_gate {
 	icp_log_t log;
 	seat_t *seats;
 	unsigned seat_count;
+	bool handles_faults;
 	atomic_uint version;         /*!< Grows when ranges or store are replaced. */
 	atomic_int_least64_t looked; /*!< The second of the last look for replacements. */
 	atomic_bool damage_logged;   /*!< For the current store. */
+	atomic_bool ranges_lost;     /*!< The range database lost pages; none is known any more. */
 	pthread_mutex_t lock;        /*!< Guards what follows, and each seat's choice of store. */
 	icp_ranges_t *ranges;
 	icp_store_t *store;         /*!< NULL: none could be opened so far. */
@@ -122,16 +127,31 @@ static void look_at_ranges(icp_gate_t *gate)
 		}
 		gate->ranges_trouble.text[0] = '\0';
 	}
-	if (icp_ranges_open(&ranges, gate->config, &trouble) != ICP_EOK) {
+	int ret = icp_ranges_open(&ranges, gate->config, &trouble);
+	if (ret == ICP_EOK && icp_fault_happened()) {
+		icp_ranges_unref(ranges);
+		ret = icp_fail(&trouble, ICP_ERANGES, "%s: file lost pages while it was opened",
+			gate->config->ranges.database);
+	}
+	if (ret != ICP_EOK) {
 		gate->ranges_refused = file;
 		report(gate, &gate->ranges_trouble, &trouble, "the range database in use stays");
 		return;
 	}
 	icp_ranges_unref(gate->ranges);
 	gate->ranges = ranges;
+	atomic_store(&gate->ranges_lost, false);
 	gate->ranges_trouble.text[0] = '\0';
 	atomic_fetch_add(&gate->version, 1);
 	say(gate, ICP_LEVEL_INFO, "%s: new range database in use", gate->config->ranges.database);
+}
+
+static void look_locked(icp_gate_t *gate)
+{
+	icp_fault_enter();
+	look_at_ranges(gate);
+	look_at_store(gate);
+	icp_fault_leave();
 }
 
 /*! One thread a second looks whether anything was replaced. */
@@ -145,21 +165,10 @@ static void look(icp_gate_t *gate, int64_t now)
 	/* Who comes while another looks waits: he must not judge by what was replaced. */
 	pthread_mutex_lock(&gate->lock);
 	if (atomic_load_explicit(&gate->looked, memory_order_relaxed) == looked) {
-		look_at_ranges(gate);
-		look_at_store(gate);
+		look_locked(gate);
 		atomic_store_explicit(&gate->looked, now, memory_order_release);
 	}
 	pthread_mutex_unlock(&gate->lock);
-}
-
-static uint64_t generation_of(icp_reader_t *reader)
-{
-	icp_store_info_t info = {.generation = 0};
-	if (icp_reader_begin(reader) == ICP_EOK) {
-		(void)icp_reader_info(reader, &info);
-		icp_reader_end(reader);
-	}
-	return info.generation;
 }
 
 /*! Brings a seat in step with the gate. Not while the seat holds a snapshot. */
@@ -177,7 +186,7 @@ static void seat_follow(icp_gate_t *gate, seat_t *seat)
 		if (icp_reader_init(&reader, gate->store, &trouble) == ICP_EOK) {
 			icp_reader_deinit(&seat->reader);
 			seat->reader = reader;
-			seat->generation = generation_of(&seat->reader);
+			seat->looked_for = 0;
 			gate->reader_trouble.text[0] = '\0';
 		} else {
 			/* Try again at the next judgement. */
@@ -190,9 +199,15 @@ static void seat_follow(icp_gate_t *gate, seat_t *seat)
 	pthread_mutex_unlock(&gate->lock);
 }
 
+/*! Begins a decision, which icp_gate_release ends. */
 static seat_t *seat_take(icp_gate_t *gate, unsigned number, int64_t now)
 {
 	seat_t *seat = &gate->seats[number];
+	if (!seat->guarded) {
+		icp_fault_enter();
+		seat->guarded = true;
+	}
+	(void)icp_fault_happened();
 	look(gate, now);
 	if (seat->version != atomic_load_explicit(&gate->version, memory_order_acquire)) {
 		seat_follow(gate, seat);
@@ -219,7 +234,13 @@ int icp_gate_create(icp_gate_t **gate, const icp_config_t *config, unsigned seat
 		return icp_fail(diag, ICP_ENOMEM, "out of memory");
 	}
 	memset(new->seats, 0, seats * sizeof *new->seats);
-	int ret = icp_ranges_open(&new->ranges, config, diag);
+	int ret = icp_fault_install();
+	if (ret != ICP_EOK) {
+		icp_gate_destroy(new);
+		return icp_fail(diag, ret, "SIGBUS can't be handled");
+	}
+	new->handles_faults = true;
+	ret = icp_ranges_open(&new->ranges, config, diag);
 	if (ret != ICP_EOK) {
 		icp_gate_destroy(new);
 		return ret;
@@ -245,6 +266,9 @@ void icp_gate_destroy(icp_gate_t *gate)
 	icp_store_unref(gate->store);
 	icp_ranges_unref(gate->ranges);
 	pthread_mutex_destroy(&gate->lock);
+	if (gate->handles_faults) {
+		icp_fault_uninstall();
+	}
 	free(gate->seats);
 	free(gate);
 }
@@ -270,25 +294,47 @@ static int seat_reserve(seat_t *seat, size_t count)
 	return ICP_EOK;
 }
 
+static void say_damage(icp_gate_t *gate, int code)
+{
+	if (!atomic_exchange(&gate->damage_logged, true)) {
+		say(gate, ICP_LEVEL_ERROR, "store %s: %s; on_no_index applies", gate->config->store,
+			icp_strerror(code));
+	}
+}
+
+/*! Takes a snapshot of the generation that is current. Its loader leaves word in the one before. */
+static int seat_begin(icp_gate_t *gate, seat_t *seat)
+{
+	icp_reader_t *reader = &seat->reader;
+	int ret = icp_reader_begin(reader);
+	if (ret != ICP_EOK || reader->info.superseded == seat->looked_for) {
+		return ret;
+	}
+	uint64_t successor = reader->info.superseded;
+	icp_reader_end(reader);
+	pthread_mutex_lock(&gate->lock);
+	look_locked(gate);
+	pthread_mutex_unlock(&gate->lock);
+	seat->looked_for = successor;
+	seat_follow(gate, seat);
+	return icp_reader_begin(reader);
+}
+
 /*! Finds the rows that count. False: the index can't be read. */
 static bool seat_find(icp_gate_t *gate, seat_t *seat, const icp_name_t *name)
 {
 	if (seat->reader.store == NULL) {
 		return false;
 	}
-	int ret = icp_reader_begin(&seat->reader);
+	int ret = seat_begin(gate, seat);
 	if (ret == ICP_EOK) {
 		seat->active = true;
 		ret = icp_reader_find(&seat->reader, name);
 	}
-	if (ret == ICP_EOK) {
-		return true;
+	if (ret != ICP_EOK) {
+		say_damage(gate, ret);
 	}
-	if (!atomic_exchange(&gate->damage_logged, true)) {
-		say(gate, ICP_LEVEL_ERROR, "store %s: %s; on_no_index applies", gate->config->store,
-			icp_strerror(ret));
-	}
-	return false;
+	return ret == ICP_EOK;
 }
 
 static bool any_gated(const icp_policy_t *policy, const icp_place_t *places, size_t count)
@@ -303,17 +349,37 @@ static bool any_gated(const icp_policy_t *policy, const icp_place_t *places, siz
 
 /*! Judges the places that the seat holds. */
 static void seat_judge(icp_gate_t *gate, seat_t *seat, const icp_name_t *name, size_t count,
-	int64_t now, icp_decision_t *decision)
+	bool gated, int64_t now, icp_decision_t *decision)
 {
 	const icp_policy_t *policy = &gate->config->policy;
 	*decision = (icp_decision_t){.places = seat->places, .rulings = seat->rulings};
-	if (any_gated(policy, seat->places, count) && seat_find(gate, seat, name)) {
+	if (gated && seat_find(gate, seat, name)) {
 		decision->rows = seat->reader.rows.items;
 		decision->row_count = seat->reader.rows.count;
-		decision->generation = seat->generation;
+		decision->generation = seat->reader.info.generation;
 	}
 	decision->judgement = icp_verdict_judge(policy, name, seat->places, count, decision->rows,
 		decision->row_count, now, seat->rulings);
+	if (!icp_fault_happened() || seat->reader.store == NULL) {
+		return;
+	}
+	icp_store_spoil(seat->reader.store);
+	say_damage(gate, ICP_EDAMAGED);
+	*decision = (icp_decision_t){.places = seat->places, .rulings = seat->rulings};
+	decision->judgement =
+		icp_verdict_judge(policy, name, seat->places, count, NULL, 0, now, seat->rulings);
+}
+
+/*! The range database lost pages under the map: no address is known to be mainland any more. */
+static void lose_ranges(icp_gate_t *gate, seat_t *seat, size_t count)
+{
+	if (!atomic_exchange(&gate->ranges_lost, true)) {
+		say(gate, ICP_LEVEL_ERROR,
+			"%s: file lost pages while it was in use; all addresses pass until it is "
+			"replaced",
+			gate->config->ranges.database);
+	}
+	memset(seat->places, 0, count * sizeof *seat->places);
 }
 
 int icp_gate_judge(icp_gate_t *gate, unsigned number, const icp_name_t *name,
@@ -322,12 +388,19 @@ int icp_gate_judge(icp_gate_t *gate, unsigned number, const icp_name_t *name,
 	seat_t *seat = seat_take(gate, number, now);
 	int ret = seat_reserve(seat, address_count);
 	if (ret != ICP_EOK) {
+		icp_gate_release(gate, number);
 		return ret;
 	}
 	for (size_t i = 0; i < address_count; i++) {
 		icp_ranges_find(seat->ranges, &addresses[i], &seat->places[i]);
 	}
-	seat_judge(gate, seat, name, address_count, now, decision);
+	bool gated = any_gated(&gate->config->policy, seat->places, address_count);
+	if (icp_fault_happened() ||
+		atomic_load_explicit(&gate->ranges_lost, memory_order_relaxed)) {
+		lose_ranges(gate, seat, address_count);
+		gated = false;
+	}
+	seat_judge(gate, seat, name, address_count, gated, now, decision);
 	return ICP_EOK;
 }
 
@@ -337,10 +410,12 @@ int icp_gate_judge_places(icp_gate_t *gate, unsigned number, const icp_name_t *n
 	seat_t *seat = seat_take(gate, number, now);
 	int ret = seat_reserve(seat, place_count);
 	if (ret != ICP_EOK) {
+		icp_gate_release(gate, number);
 		return ret;
 	}
 	memcpy(seat->places, places, place_count * sizeof *places);
-	seat_judge(gate, seat, name, place_count, now, decision);
+	bool gated = any_gated(&gate->config->policy, places, place_count);
+	seat_judge(gate, seat, name, place_count, gated, now, decision);
 	return ICP_EOK;
 }
 
@@ -350,6 +425,10 @@ void icp_gate_release(icp_gate_t *gate, unsigned number)
 	if (seat->active) {
 		icp_reader_end(&seat->reader);
 		seat->active = false;
+	}
+	if (seat->guarded) {
+		icp_fault_leave();
+		seat->guarded = false;
 	}
 }
 
@@ -363,9 +442,10 @@ icp_reader_t *icp_gate_reader(icp_gate_t *gate, unsigned number, int64_t now, ic
 		pthread_mutex_unlock(&gate->lock);
 		return NULL;
 	}
-	int ret = icp_reader_begin(&seat->reader);
+	int ret = seat_begin(gate, seat);
 	if (ret != ICP_EOK) {
 		icp_fail(diag, ret, "store %s: %s", gate->config->store, icp_strerror(ret));
+		icp_gate_release(gate, number);
 		return NULL;
 	}
 	seat->active = true;

@@ -7,8 +7,13 @@
  * Threads: a gate is shared; each thread judges through a seat of its own (a number below the
  * count given at creation), which holds its snapshot, so that judging takes no lock. Once a second
  * the first seat that judges looks whether the range database or the generation was replaced; the
- * other seats follow at their next judgement. A replacement that can't be opened is reported once
- * and leaves the old one in use.
+ * other seats follow at their next judgement; a new generation is seen at once when its loader left
+ * word in the one that it replaced. A replacement that can't be opened is reported once and leaves
+ * the old one in use.
+ *
+ * A gate survives what happens to the files: what is damaged gives no-index, and a file that loses
+ * its pages while it is mapped does not end the process (see fault.h). While the range database is
+ * such a file no address is known to be mainland, so all pass.
  */
 #pragma once
 
@@ -39,6 +44,7 @@ typedef struct {
  * \param seats   at least 1
  * \param log     called for what happens later; may be NULL
  * \retval ICP_EOK, ICP_ERANGES, ICP_ENOMEM
+ * \retval ICP_ESYS  SIGBUS can't be handled
  */
 int icp_gate_create(icp_gate_t **gate, const icp_config_t *config, unsigned seats, icp_log_t log,
 	icp_diag_t *diag);
@@ -72,6 +78,7 @@ void icp_gate_release(icp_gate_t *gate, unsigned seat);
 
 /*!
  * \brief The seat's reader with a snapshot taken, for commands; NULL when the store can't be read.
+ *        icp_gate_release must follow, or else another call with this seat.
  * \param diag  why not
  */
 icp_reader_t *icp_gate_reader(icp_gate_t *gate, unsigned seat, int64_t now, icp_diag_t *diag);

@@ -2,12 +2,17 @@
 #include "core/node.h"
 
 #include <assert.h>
+#include <endian.h>
 #include <string.h>
 
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
 #include "core/error.h"
+
+enum { AT_COUNT = 4, AT_LOW = 6, AT_HIGH = 14 };
+
+#define CHECKSUM 4 /*!< Octets. */
 
 static uint16_t read_u16(const uint8_t *in)
 {
@@ -20,19 +25,49 @@ static void write_u16(uint8_t *out, size_t value)
 	out[1] = (uint8_t)(value >> 8);
 }
 
+static uint64_t read_u64(const uint8_t *in)
+{
+	uint64_t value;
+	memcpy(&value, in, sizeof value);
+	return le64toh(value);
+}
+
+static void write_u64(uint8_t *out, uint64_t value)
+{
+	value = htole64(value);
+	memcpy(out, &value, sizeof value);
+}
+
 uint64_t icp_name_hash(const uint8_t *wire, size_t length)
 {
 	return XXH3_64bits(wire, length);
 }
 
-static uint32_t checksum(const uint8_t *bucket, size_t length)
+int icp_stored_compare(const uint8_t *a, size_t a_length, const uint8_t *b, size_t b_length)
 {
-	return (uint32_t)XXH3_64bits(bucket + 4, length - 4);
+	if (a_length != b_length) {
+		return a_length < b_length ? -1 : 1;
+	}
+	return memcmp(a, b, a_length);
 }
 
-static uint32_t stored_checksum(const uint8_t *bucket)
+static bool sum_holds(const uint8_t *stored, uint64_t digest)
 {
-	return (uint32_t)read_u16(bucket) | (uint32_t)read_u16(bucket + 2) << 16;
+	uint32_t sum;
+	memcpy(&sum, stored, sizeof sum);
+	return le32toh(sum) == (uint32_t)digest;
+}
+
+static void write_sum(uint8_t *out, uint64_t digest)
+{
+	uint32_t sum = htole32((uint32_t)digest);
+	memcpy(out, &sum, sizeof sum);
+}
+
+/*! Octets of a bucket's head: all before the first node. */
+static size_t head_size(size_t count)
+{
+	return ICP_BUCKET_HEADER + 3 * count;
 }
 
 size_t icp_bucket_size(size_t node_count, size_t node_octets)
@@ -50,56 +85,77 @@ size_t icp_node_encode_head(
 	return 1 + name_length + 2;
 }
 
-void icp_bucket_encode(uint8_t *out, const icp_packed_node_t *nodes, size_t count)
+uint64_t icp_bucket_encode(
+	uint8_t *out, const icp_packed_node_t *nodes, size_t count, uint64_t low, uint64_t high)
 {
-	assert(count > 0 && count <= UINT16_MAX);
+	assert(count <= UINT16_MAX);
 	uint8_t *fingerprints = out + ICP_BUCKET_HEADER;
 	uint8_t *offsets = fingerprints + count;
-	size_t at = icp_bucket_size(count, 0);
+	size_t at = head_size(count);
+	uint64_t digests = 0;
 
-	write_u16(out + 4, count);
+	write_u16(out + AT_COUNT, count);
+	write_u64(out + AT_LOW, low);
+	write_u64(out + AT_HIGH, high);
 	for (size_t i = 0; i < count; i++) {
 		assert(at <= UINT16_MAX);
+		uint64_t digest = XXH3_64bits(nodes[i].data, nodes[i].length);
 		fingerprints[i] = (uint8_t)nodes[i].hash;
 		write_u16(offsets + 2 * i, at);
-		memcpy(out + at, nodes[i].data, nodes[i].length);
-		at += nodes[i].length;
+		write_sum(out + at, digest);
+		memcpy(out + at + CHECKSUM, nodes[i].data, nodes[i].length);
+		at += CHECKSUM + nodes[i].length;
+		digests += digest;
 	}
-	uint32_t sum = checksum(out, at);
-	write_u16(out, sum & 0xffff);
-	write_u16(out + 2, sum >> 16);
+	write_sum(out, XXH3_64bits(out + CHECKSUM, head_size(count) - CHECKSUM));
+	return digests;
 }
 
-size_t icp_bucket_count(const uint8_t *bucket, size_t length)
+int icp_bucket_open(const uint8_t *bucket, size_t length, size_t *count)
 {
 	if (length < ICP_BUCKET_HEADER) {
-		return 0;
+		return ICP_EDAMAGED;
 	}
-	size_t count = read_u16(bucket + 4);
-	return icp_bucket_size(count, 0) < length ? count : 0;
+	*count = read_u16(bucket + AT_COUNT);
+	size_t head = head_size(*count);
+	if (*count == 0 ? length != head : length <= head) {
+		return ICP_EDAMAGED;
+	}
+	return sum_holds(bucket, XXH3_64bits(bucket + CHECKSUM, head - CHECKSUM)) ? ICP_EOK
+										  : ICP_EDAMAGED;
 }
 
-static int node_at(
-	const uint8_t *bucket, size_t length, size_t count, size_t position, icp_node_t *node)
+uint64_t icp_bucket_low(const uint8_t *bucket)
+{
+	return read_u64(bucket + AT_LOW);
+}
+
+/*! Reads a node, and gives the digest of its octets. */
+static int node_at(const uint8_t *bucket, size_t length, size_t count, size_t position,
+	icp_node_t *node, uint64_t *digest)
 {
 	const uint8_t *offsets = bucket + ICP_BUCKET_HEADER + count;
 	size_t start = read_u16(offsets + 2 * position);
 	size_t end = position + 1 < count ? read_u16(offsets + 2 * (position + 1)) : length;
 
-	if (end > length || start >= end || start < icp_bucket_size(count, 0)) {
+	if (end > length || start < head_size(count) || start >= end ||
+		end - start < CHECKSUM + 3) {
 		return ICP_EDAMAGED;
 	}
-	size_t name_length = bucket[start];
+	const uint8_t *octets = bucket + start + CHECKSUM;
+	size_t size = end - start - CHECKSUM;
+	size_t name_length = octets[0];
 	size_t head = 1 + name_length + 2;
-	if (end - start < head) {
+	*digest = XXH3_64bits(octets, size);
+	if (!sum_holds(bucket + start, *digest) || size < head) {
 		return ICP_EDAMAGED;
 	}
-	uint16_t rows = read_u16(bucket + start + 1 + name_length);
+	uint16_t rows = read_u16(octets + 1 + name_length);
 	*node = (icp_node_t){
-		.name = bucket + start + 1,
+		.name = octets + 1,
 		.name_length = (uint8_t)name_length,
-		.rows = bucket + start + head,
-		.rows_length = end - start - head,
+		.rows = octets + head,
+		.rows_length = size - head,
 		.row_count = rows & ICP_NODE_ROWS_MAX,
 		.below = (rows & ICP_NODE_BELOW) != 0,
 	};
@@ -108,15 +164,18 @@ static int node_at(
 
 int icp_bucket_node(const uint8_t *bucket, size_t length, size_t position, icp_node_t *node)
 {
-	size_t count = icp_bucket_count(bucket, length);
-	return position < count ? node_at(bucket, length, count, position, node) : ICP_EDAMAGED;
+	size_t count = read_u16(bucket + AT_COUNT);
+	uint64_t digest;
+	return position < count ? node_at(bucket, length, count, position, node, &digest)
+				: ICP_EDAMAGED;
 }
 
 int icp_bucket_find(const uint8_t *bucket, size_t length, uint64_t hash, const uint8_t *name,
 	size_t name_length, icp_node_t *node)
 {
-	size_t count = icp_bucket_count(bucket, length);
-	if (count == 0) {
+	size_t count;
+	if (icp_bucket_open(bucket, length, &count) != ICP_EOK ||
+		hash < read_u64(bucket + AT_LOW) || hash > read_u64(bucket + AT_HIGH)) {
 		return ICP_EDAMAGED;
 	}
 	const uint8_t *fingerprints = bucket + ICP_BUCKET_HEADER;
@@ -124,7 +183,9 @@ int icp_bucket_find(const uint8_t *bucket, size_t length, uint64_t hash, const u
 	const uint8_t *end = fingerprints + count;
 
 	while ((at = memchr(at, (uint8_t)hash, (size_t)(end - at))) != NULL) {
-		int ret = node_at(bucket, length, count, (size_t)(at - fingerprints), node);
+		uint64_t digest;
+		int ret =
+			node_at(bucket, length, count, (size_t)(at - fingerprints), node, &digest);
 		if (ret != ICP_EOK) {
 			return ret;
 		}
@@ -137,32 +198,39 @@ int icp_bucket_find(const uint8_t *bucket, size_t length, uint64_t hash, const u
 	return 0;
 }
 
-/*! Every row must decode, and together they must fill the node. */
+/*! Every row must decode, they must be in order, and together they must fill the node. */
 static int check_rows(const icp_node_t *node)
 {
 	size_t at = 0;
+	icp_row_t previous = {.provider_length = 0};
 	for (size_t i = 0; i < node->row_count; i++) {
 		icp_row_t row;
 		size_t octets = icp_row_decode(&row, node->rows + at, node->rows_length - at);
-		if (octets == 0 || !icp_provider_valid(row.provider, row.provider_length)) {
+		if (octets == 0 || !icp_provider_valid(row.provider, row.provider_length) ||
+			(i > 0 && icp_provider_compare(&previous, &row) >= 0)) {
 			return ICP_EDAMAGED;
 		}
 		at += octets;
+		previous = row;
 	}
 	return at == node->rows_length ? ICP_EOK : ICP_EDAMAGED;
 }
 
-int icp_bucket_check(const uint8_t *bucket, size_t length, uint64_t low, uint64_t high)
+int icp_bucket_check(
+	const uint8_t *bucket, size_t length, uint64_t low, uint64_t high, uint64_t *digest)
 {
-	size_t count = icp_bucket_count(bucket, length);
-	if (count == 0 || stored_checksum(bucket) != checksum(bucket, length)) {
+	size_t count;
+	if (icp_bucket_open(bucket, length, &count) != ICP_EOK ||
+		read_u64(bucket + AT_LOW) != low || read_u64(bucket + AT_HIGH) != high) {
 		return ICP_EDAMAGED;
 	}
 	uint64_t previous = low;
+	uint64_t digests = 0;
 	for (size_t i = 0; i < count; i++) {
 		icp_node_t node;
 		icp_name_t name;
-		int ret = node_at(bucket, length, count, i, &node);
+		uint64_t one;
+		int ret = node_at(bucket, length, count, i, &node, &one);
 		if (ret != ICP_EOK ||
 			icp_name_from_stored(&name, node.name, node.name_length) != ICP_EOK) {
 			return ICP_EDAMAGED;
@@ -174,6 +242,10 @@ int icp_bucket_check(const uint8_t *bucket, size_t length, uint64_t low, uint64_
 			return ICP_EDAMAGED;
 		}
 		previous = hash;
+		digests += one;
+	}
+	if (digest != NULL) {
+		*digest = digests;
 	}
 	return ICP_EOK;
 }

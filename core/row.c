@@ -69,6 +69,14 @@ bool icp_provider_valid(const char *text, size_t length)
 	return true;
 }
 
+int icp_provider_compare(const icp_row_t *a, const icp_row_t *b)
+{
+	size_t shorter =
+		a->provider_length < b->provider_length ? a->provider_length : b->provider_length;
+	int order = memcmp(a->provider, b->provider, shorter);
+	return order != 0 ? order : a->provider_length - b->provider_length;
+}
+
 static uint8_t *put_text(uint8_t *out, const char *text, uint8_t length)
 {
 	*out++ = length;

@@ -56,6 +56,9 @@ int icp_status_parse(enum icp_status *status, const char *text, size_t length);
 /*! \brief True for slugs [a-z0-9-]{1,32}. */
 bool icp_provider_valid(const char *text, size_t length);
 
+/*! \brief Order of two rows by the octets of their providers. */
+int icp_provider_compare(const icp_row_t *a, const icp_row_t *b);
+
 /*!
  * \brief Writes the stored form of a row, all but its domain.
  * \param out  room for ICP_ROW_MAX octets

@@ -13,6 +13,7 @@
 #include <unistd.h>
 #include <xxhash.h>
 
+#include "core/fault.h"
 #include "core/stats_file.h"
 #include "core/suffix.h"
 
@@ -281,17 +282,21 @@ void icp_stats_judged(icp_stats_t *stats, unsigned number, const icp_judgement_t
 	uint64_t generation, int64_t now)
 {
 	seat_t *seat = &stats->seats[number];
+	icp_fault_enter();
 	add(&seat->area->counters[icp_stats_place(judgement->verdict, judgement->reason)], 1);
 	if (generation != 0 &&
 		(generation != seat->generation ||
 			seat->turn != atomic_load_explicit(&stats->turn, memory_order_acquire))) {
 		join_turn(stats, seat, generation, now);
 	}
+	icp_fault_leave();
 }
 
 void icp_stats_count(icp_stats_t *stats, unsigned seat, enum icp_stat stat, uint64_t number)
 {
+	icp_fault_enter();
 	add(&stats->seats[seat].area->counters[ICP_STATS_JUDGED + stat], number);
+	icp_fault_leave();
 }
 
 /*! Labels of the domain that a name is counted for. */
@@ -311,5 +316,7 @@ void icp_stats_blocked(icp_stats_t *stats, unsigned number, const icp_name_t *na
 	seat_t *seat = &stats->seats[number];
 	size_t at = icp_name_suffix(name, domain_of(stats->suffixes, seat, name));
 	uint64_t turn = atomic_load_explicit(&stats->turn, memory_order_acquire);
+	icp_fault_enter();
 	icp_top_add(&seat->area->top, turn, name->wire + at, name->length - at);
+	icp_fault_leave();
 }

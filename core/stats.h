@@ -14,9 +14,9 @@
  * at zero at each start.
  *
  * The file is written whole before it is mapped, so a disk that gets full later can do no harm, and
- * it is never made smaller. But no process can protect what it has mapped from others that may
- * write to the file: if one of them truncates it, the kernel ends the resolver with SIGBUS at its
- * next count. Removing the file is harmless.
+ * it is never made smaller. If another process truncates it all the same, the resolver goes on to
+ * count where nobody sees it (see fault.h, whose handler has to be in place). Removing the file is
+ * harmless.
  *
  * Threads: each thread counts with a seat of its own, as with a gate. Reading goes through the
  * file, in any process.

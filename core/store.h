@@ -6,9 +6,19 @@
  *   STORE/generations/NNNNNNNNNN.mdb one LMDB environment each, and its -lock file beside it
  *   STORE/lock                       held by the loader that writes
  *
- * An environment holds two named databases: "meta" (text keys and values) and "buckets" (integer
- * keys, see node.h). A process opens an environment at most once (LMDB's rule): keep the
- * icp_store_t, share it by counting, and ask icp_store_is_current before opening again.
+ * An environment holds three named databases: "meta" (text, see info.h), "buckets" (integer keys,
+ * see node.h) and "deltas" (integer keys: sequences; the changes of each delta since the full feed,
+ * in the loader's form, with their XXH3-64 in front). A process opens an environment at most once
+ * (LMDB's rule): keep the icp_store_t, share it by counting, and ask icp_store_is_current before
+ * opening again.
+ *
+ * Readers take from LMDB what keeps a commit's pages from being used anew, and read the pages
+ * themselves (see pages.h). Whatever the file holds, a reader gets the rows of one commit, or
+ * ICP_EDAMAGED. One kind of damage only icp_reader_verify can find: the number of a page of buckets
+ * that became by chance that of an older page of the same buckets.
+ *
+ * The file may also lose pages while it is read. Callers that must live on read inside a section of
+ * fault.h, and call icp_store_spoil when something happened there.
  *
  * A writer must not enlarge the map of an environment, which its builder makes large enough for
  * the deltas to come: readers would have to be stopped to follow.
@@ -18,27 +28,14 @@
 #pragma once
 
 #include "core/error.h"
+#include "core/info.h"
 #include "core/node.h"
 
-#define ICP_STORE_FORMAT 1     /*!< Version of the format; another one is refused. */
 #define ICP_STORE_READERS 1022 /*!< Reader slots in the lock file. */
 #define ICP_STORE_CURRENT "current"
 #define ICP_STORE_GENERATIONS "generations"
-#define ICP_STORE_META "meta"
-#define ICP_STORE_BUCKETS "buckets"
 
 typedef struct icp_store icp_store_t;
-
-/*! What "meta" says; one entry of the database each, under the member's name. */
-typedef struct {
-	uint64_t generation;
-	uint64_t sequence;
-	uint64_t rows;
-	uint64_t nodes;
-	uint64_t buckets;
-	int64_t as_of;      /*!< Of the manifest; ICP_TIME_NONE without one. */
-	int64_t created_at; /*!< When it was built. */
-} icp_store_info_t;
 
 /*! Rows found by icp_reader_find; grows, is reused, and belongs to its reader. */
 typedef struct {
@@ -50,7 +47,10 @@ typedef struct {
 typedef struct icp_reader {
 	icp_store_t *store; /*!< Counted. */
 	struct MDB_txn *txn;
-	struct MDB_cursor *cursor;
+	icp_pages_t pages;     /*!< Of the last snapshot. */
+	icp_tree_t buckets;    /*!< Likewise. */
+	icp_tree_t deltas;     /*!< Likewise. */
+	icp_store_info_t info; /*!< Likewise; valid while a snapshot is held. */
 	icp_rows_t rows;
 } icp_reader_t;
 
@@ -59,7 +59,7 @@ typedef struct icp_reader {
  * \retval ICP_EOK
  * \retval ICP_ENOSTORE  no current generation
  * \retval ICP_EVERSION  another format
- * \retval ICP_EDAMAGED  not an environment, truncated, or without its databases
+ * \retval ICP_EDAMAGED  not an environment, truncated, or its own entries contradict each other
  * \retval ICP_ESYS      no permission, no memory map
  * \retval ICP_ENOMEM
  */
@@ -68,6 +68,17 @@ int icp_store_open(icp_store_t **store, const char *directory, icp_diag_t *diag)
 /*! \brief Opens one generation by its file; otherwise as icp_store_open. */
 int icp_store_open_file(icp_store_t **store, const char *path, icp_diag_t *diag);
 
+/*!
+ * \brief Opens a generation by its file to write to it too, by icp_store_env. Only with the store's
+ *        lock held.
+ * \param sync  false: commits are not brought to the disk, for a file that nobody knows of yet
+ * \retval as icp_store_open_file
+ */
+int icp_store_open_writable(icp_store_t **store, const char *path, bool sync, icp_diag_t *diag);
+
+/*! \brief LMDB's environment, of a store that was opened to be written to. */
+struct MDB_env *icp_store_env(icp_store_t *store);
+
 icp_store_t *icp_store_ref(icp_store_t *store);
 
 /*! \brief Gives a reference back; NULL is fine. The last one closes; no reader may be left. */
@@ -75,6 +86,9 @@ void icp_store_unref(icp_store_t *store);
 
 /*! \brief True when the store's "current" still leads to this generation. */
 bool icp_store_is_current(const icp_store_t *store);
+
+/*! \brief From now on its readers get ICP_EDAMAGED: the file lost pages that were mapped. */
+void icp_store_spoil(icp_store_t *store);
 
 /*! \brief Size of the generation's file in octets. */
 uint64_t icp_store_size(const icp_store_t *store);
@@ -90,7 +104,7 @@ void icp_reader_deinit(icp_reader_t *reader);
 
 /*!
  * \brief Takes a snapshot; everything read until icp_reader_end is of one commit.
- * \retval ICP_EOK, ICP_ESYS
+ * \retval ICP_EOK, ICP_ESYS, ICP_EDAMAGED, ICP_EVERSION
  */
 int icp_reader_begin(icp_reader_t *reader);
 
@@ -98,13 +112,19 @@ int icp_reader_begin(icp_reader_t *reader);
 void icp_reader_end(icp_reader_t *reader);
 
 /*!
+ * \brief Opens one generation by its file, with one reader that holds a snapshot.
+ * \retval those of icp_store_open_file, icp_reader_init and icp_reader_begin
+ */
+int icp_reader_open(icp_reader_t *reader, const char *path, icp_diag_t *diag);
+
+/*! \brief Ends the snapshot and the reader, and with it the store that icp_reader_open opened. */
+void icp_reader_close(icp_reader_t *reader);
+
+/*!
  * \brief Collects the rows of a name and of its parents into reader->rows, top down.
  * \retval ICP_EOK, ICP_EDAMAGED, ICP_ENOMEM
  */
 int icp_reader_find(icp_reader_t *reader, const icp_name_t *name);
-
-/*! \retval ICP_EOK, ICP_EDAMAGED */
-int icp_reader_info(icp_reader_t *reader, icp_store_info_t *info);
 
 /*!
  * \brief Finds one node by its stored name.
@@ -125,12 +145,33 @@ typedef int (*icp_bucket_visit_t)(
  */
 int icp_reader_each_bucket(icp_reader_t *reader, icp_bucket_visit_t visit, void *context);
 
+/*! A way through all nodes of a snapshot, by ascending hash, those of one hash by name. */
+typedef struct {
+	icp_pages_walk_t pages;
+	const uint8_t *bucket;
+	size_t length;
+	size_t count;
+	size_t at;
+} icp_walk_t;
+
+/*! \brief Begins before the first node. The reader must hold its snapshot as long as it is used. */
+void icp_walk_begin(icp_walk_t *walk, icp_reader_t *reader);
+
 /*!
- * \brief Calls visit for every node, by ascending hash, until it returns other than ICP_EOK.
- * \return that, or ICP_EOK, or ICP_EDAMAGED
+ * \brief Gives the next node.
+ * \retval 1 a node
+ * \retval 0 the end
+ * \retval ICP_EDAMAGED
  */
-int icp_reader_each(
-	icp_reader_t *reader, int (*visit)(const icp_node_t *node, void *context), void *context);
+int icp_walk_next(icp_walk_t *walk, icp_node_t *node);
+
+/*!
+ * \brief Finds what is kept of a delta.
+ * \retval 1 found; data leads into the snapshot
+ * \retval 0 not there
+ * \retval ICP_EDAMAGED
+ */
+int icp_reader_delta(icp_reader_t *reader, uint64_t sequence, const uint8_t **data, size_t *length);
 
 /*!
  * \brief Decodes all rows of a node, domain included, into reader->rows (added at its end).
@@ -139,8 +180,7 @@ int icp_reader_each(
 int icp_reader_rows(icp_reader_t *reader, const icp_node_t *node);
 
 /*!
- * \brief Checks the whole generation: pages, buckets, order, every row, counts, parents.
- * \param diag  says what is wrong first
- * \retval ICP_EOK, ICP_EDAMAGED, ICP_ENOMEM
+ * \brief Checks the whole generation: every page in use, buckets, order, every row, counts,
+ * parents, deltas. \param diag  says what is wrong first \retval ICP_EOK, ICP_EDAMAGED, ICP_ENOMEM
  */
 int icp_reader_verify(icp_reader_t *reader, icp_diag_t *diag);

@@ -65,7 +65,8 @@ bool icp_policy_gates(const icp_policy_t *policy, const icp_place_t *place)
 }
 
 /*! What a row says at this time, before any address is looked at; permitting reasons permit. */
-static enum icp_reason row_reason(const icp_policy_t *policy, const icp_row_t *row, int64_t now)
+static enum icp_reason row_reason(
+	const icp_row_t *row, enum icp_verdict rectify_overdue, int64_t now)
 {
 	switch (row->status) {
 	case ICP_FILED:
@@ -73,7 +74,7 @@ static enum icp_reason row_reason(const icp_policy_t *policy, const icp_row_t *r
 	case ICP_CHANGING:
 		return ICP_REASON_CHANGING;
 	case ICP_RECTIFYING:
-		return now < row->rectify_by || policy->rectify_overdue == ICP_PASS
+		return now < row->rectify_by || rectify_overdue == ICP_PASS
 			       ? ICP_REASON_RECTIFYING
 			       : ICP_REASON_RECTIFY_OVERDUE;
 	case ICP_TRANSFER_PREAPPROVED:
@@ -94,6 +95,11 @@ static enum icp_reason row_reason(const icp_policy_t *policy, const icp_row_t *r
 static bool permits(enum icp_reason reason)
 {
 	return reason <= ICP_REASON_TRANSFER_PREAPPROVED;
+}
+
+bool icp_row_permits(const icp_row_t *row, enum icp_verdict rectify_overdue, int64_t now)
+{
+	return permits(row_reason(row, rectify_overdue, now));
 }
 
 /*! False when the row is bound to addresses and this is none of them. */
@@ -137,7 +143,7 @@ static icp_ruling_t judge_gated(const icp_policy_t *policy, const icp_place_t *p
 
 	for (size_t i = 0; i < row_count; i++) {
 		const icp_row_t *row = &rows[i];
-		enum icp_reason reason = row_reason(policy, row, now);
+		enum icp_reason reason = row_reason(row, policy->rectify_overdue, now);
 		bool mismatch = policy->licence_addresses != ICP_LICENCE_IGNORE &&
 				permits(reason) && !licence_holds(row, &place->address);
 		if (mismatch && policy->licence_addresses == ICP_LICENCE_ENFORCE) {

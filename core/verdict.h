@@ -89,6 +89,12 @@ bool icp_policy_exempts(const icp_policy_t *policy, const icp_name_t *name);
 bool icp_policy_gates(const icp_policy_t *policy, const icp_place_t *place);
 
 /*!
+ * \brief True when a row permits by its status and the time alone; no address is looked at.
+ * \param rectify_overdue  what becomes of a deadline that has passed, as in the policy
+ */
+bool icp_row_permits(const icp_row_t *row, enum icp_verdict rectify_overdue, int64_t now);
+
+/*!
  * \brief Judges one name.
  * \param rows     rows of the name and of its parents, in any order; NULL when the store can't be
  *                 read (an empty, readable store is a pointer with row_count 0)

@@ -190,12 +190,19 @@ static int take_sample(icp_gate_t *gate, sample_t *sample, icp_store_info_t *inf
 	if (reader == NULL) {
 		return ICP_ENOSTORE;
 	}
-	int code = icp_reader_info(reader, info);
-	if (code == ICP_EOK) {
-		code = icp_reader_each(reader, offer, sample);
+	icp_walk_t walk;
+	icp_node_t node;
+	int ret;
+	*info = reader->info;
+	icp_walk_begin(&walk, reader);
+	while ((ret = icp_walk_next(&walk, &node)) == 1) {
+		ret = offer(&node, sample);
+		if (ret != ICP_EOK) {
+			break;
+		}
 	}
 	icp_gate_release(gate, 0);
-	return code;
+	return ret;
 }
 
 static int bench(const icp_config_t *config, icp_gate_t *gate, icp_name_t *names, bool json,

@@ -64,9 +64,8 @@ static int grow(list_t *list)
 	return ICP_EOK;
 }
 
-static int collect(const icp_node_t *node, void *context)
+static int collect(const icp_node_t *node, list_t *list)
 {
-	list_t *list = context;
 	icp_name_t name;
 	if (node->row_count == 0) {
 		return ICP_EOK;
@@ -200,7 +199,16 @@ static int put_entry(const entry_t *entry, icp_reader_t *reader, bool json)
 
 static int dump(icp_reader_t *reader, list_t *list, bool json)
 {
-	int code = icp_reader_each(reader, collect, list);
+	icp_walk_t walk;
+	icp_node_t node;
+	int code;
+	icp_walk_begin(&walk, reader);
+	while ((code = icp_walk_next(&walk, &node)) == 1) {
+		code = collect(&node, list);
+		if (code != ICP_EOK) {
+			break;
+		}
+	}
 	if (code != ICP_EOK) {
 		return code;
 	}

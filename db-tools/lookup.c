@@ -146,15 +146,13 @@ static void read_rows(icp_lookup_t *lookup)
 		return;
 	}
 	int code = icp_reader_find(reader, &lookup->name);
-	if (code == ICP_EOK) {
-		code = icp_reader_info(reader, &lookup->info);
-	}
 	if (code != ICP_EOK) {
 		icp_fail(&lookup->trouble, code, "store %s: %s", lookup->config->store,
 			icp_strerror(code));
 		return;
 	}
 	qsort(reader->rows.items, reader->rows.count, sizeof *reader->rows.items, compare_rows);
+	lookup->info = reader->info;
 	lookup->rows = reader->rows.items;
 	lookup->row_count = reader->rows.count;
 }

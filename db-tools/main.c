@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "core/fault.h"
 #include "core/time.h"
 #include "db-tools/tools.h"
 
@@ -110,6 +111,21 @@ static const command_t *find_command(const char *name)
 	return NULL;
 }
 
+/*! Runs a command. A file that loses its pages meanwhile is not its end, but void what it says. */
+static int run(const command_t *command, const icp_tool_t *tool, int count, char **arguments)
+{
+	icp_fault_install();
+	icp_fault_enter();
+	int status = command->run(tool, count, arguments);
+	if (icp_fault_happened()) {
+		fputs("icpgate: a file lost pages while it was read\n", stderr);
+		status = ICP_EXIT_FAILED;
+	}
+	icp_fault_leave();
+	icp_fault_uninstall();
+	return status;
+}
+
 int main(int argc, char **argv)
 {
 	icp_tool_t tool = {.at = ICP_TIME_NONE};
@@ -146,5 +162,5 @@ int main(int argc, char **argv)
 		fprintf(stderr, "icpgate: %s: --resolve is for lookup\n", command->name);
 		return usage();
 	}
-	return icp_tool_finish(command->run(&tool, count, argv + optind + 1));
+	return icp_tool_finish(run(command, &tool, count, argv + optind + 1));
 }

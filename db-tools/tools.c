@@ -2,7 +2,6 @@
 #include "db-tools/tools.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -113,20 +112,6 @@ int64_t icp_tool_now(const icp_tool_t *tool)
 	return tool->at != ICP_TIME_NONE ? tool->at : (int64_t)time(NULL);
 }
 
-void icp_count_format(uint64_t count, char text[ICP_COUNT_TEXT_MAX])
-{
-	char digits[ICP_COUNT_TEXT_MAX];
-	int length = snprintf(digits, sizeof digits, "%" PRIu64, count);
-	char *out = text;
-	for (int i = 0; i < length; i++) {
-		if (i > 0 && (length - i) % 3 == 0) {
-			*out++ = ',';
-		}
-		*out++ = digits[i];
-	}
-	*out = '\0';
-}
-
 void icp_stored_format(const uint8_t *wire, size_t length, char text[ICP_NAME_TEXT_MAX])
 {
 	icp_name_t name;
@@ -144,14 +129,6 @@ void icp_text_clean(char *text, size_t length)
 			text[i] = '?';
 		}
 	}
-}
-
-int icp_provider_compare(const icp_row_t *a, const icp_row_t *b)
-{
-	size_t shorter =
-		a->provider_length < b->provider_length ? a->provider_length : b->provider_length;
-	int order = memcmp(a->provider, b->provider, shorter);
-	return order != 0 ? order : a->provider_length - b->provider_length;
 }
 
 void icp_licensed_print(const icp_row_t *row)

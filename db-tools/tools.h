@@ -9,6 +9,7 @@
 #include <jansson.h>
 
 #include "core/config.h"
+#include "core/count.h"
 #include "core/store.h"
 #include "core/verdict.h"
 
@@ -82,16 +83,8 @@ int icp_tool_finish(int status);
 /*! \brief The given time, or now. */
 int64_t icp_tool_now(const icp_tool_t *tool);
 
-#define ICP_COUNT_TEXT_MAX 28
-
-/*! \brief Decimal with a comma before every three digits. */
-void icp_count_format(uint64_t count, char text[ICP_COUNT_TEXT_MAX]);
-
 /*! \brief Text of a stored name; "?" for bytes that are none. */
 void icp_stored_format(const uint8_t *wire, size_t length, char text[ICP_NAME_TEXT_MAX]);
-
-/*! \brief Order of two rows by the octets of their providers. */
-int icp_provider_compare(const icp_row_t *a, const icp_row_t *b);
 
 /*! \brief Writes licensed addresses to stdout as in the feed, separated by spaces. */
 void icp_licensed_print(const icp_row_t *row);

@@ -54,9 +54,7 @@ int icp_tool_verify(const icp_tool_t *tool, int count, char **arguments)
 		return failed(tool, code, &diag);
 	}
 	code = icp_reader_verify(&reader, &diag);
-	if (code == ICP_EOK) {
-		code = icp_reader_info(&reader, &info);
-	}
+	info = reader.info;
 	uint64_t size = icp_store_size(reader.store);
 	icp_tool_close(&reader);
 	if (code != ICP_EOK) {

@@ -14,6 +14,7 @@
 
 #define NUMBER_DIGITS 10
 #define LOCK_NAME "lock"
+#define LOCK_FILE_SIZE ((off_t)128 * 1024) /*!< Over what LMDB needs for ICP_STORE_READERS. */
 #define NEW_LINK ICP_STORE_CURRENT ".tmp"
 #define DATA_SUFFIX ".mdb"
 #define DATA_LOCK_SUFFIX ".mdb-lock"
@@ -234,10 +235,9 @@ static int read_info(icp_store_t *store, icp_store_info_t *info, uint64_t *size,
 	}
 	ret = icp_reader_begin(&reader);
 	if (ret == ICP_EOK) {
-		ret = icp_reader_info(&reader, info);
+		*info = reader.info;
 		icp_reader_end(&reader);
-	}
-	if (ret != ICP_EOK) {
+	} else {
 		icp_fail(diag, ret, "the meta entries can't be read: %s", icp_strerror(ret));
 	}
 	*size = icp_store_size(store);
@@ -268,11 +268,46 @@ int icp_generations_info(const char *store, uint64_t number, icp_store_info_t *i
 	return ret;
 }
 
-char *icp_generations_building(const icp_generations_t *generations, uint64_t number)
+/*! Makes the lock file with all its blocks. LMDB would leave holes in it, and a reader that fills
+ * one on a full disk, through its map, would be ended by the kernel. */
+static int make_lock_file(const icp_generations_t *generations, const char *name)
+{
+	int file = openat(generations->generations, name,
+		O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0664);
+	if (file < 0) {
+		return -1;
+	}
+	int error = posix_fallocate(file, 0, LOCK_FILE_SIZE);
+	if (error == 0 && fsync(file) != 0) {
+		error = errno;
+	}
+	close(file);
+	errno = error;
+	return error == 0 ? 0 : -1;
+}
+
+int icp_generations_building(
+	const icp_generations_t *generations, uint64_t number, char **path, icp_diag_t *diag)
+{
+	file_name_t lock = file_name(number, BUILDING_LOCK_SUFFIX);
+	if (make_lock_file(generations, lock.text) != 0) {
+		int ret = icp_fail(diag, ICP_ESYS, "%s/" ICP_STORE_GENERATIONS "/%s: %s",
+			generations->store, lock.text, strerror(errno));
+		icp_generations_discard(generations, number);
+		return ret;
+	}
+	if (asprintf(path, "%s/" ICP_STORE_GENERATIONS "/%s", generations->store,
+		    file_name(number, BUILDING_SUFFIX).text) < 0) {
+		return icp_fail(diag, ICP_ENOMEM, "%s: out of memory", generations->store);
+	}
+	return ICP_EOK;
+}
+
+char *icp_generations_path(const icp_generations_t *generations, uint64_t number)
 {
 	char *path;
 	return asprintf(&path, "%s/" ICP_STORE_GENERATIONS "/%s", generations->store,
-		       file_name(number, BUILDING_SUFFIX).text) < 0
+		       file_name(number, DATA_SUFFIX).text) < 0
 		       ? NULL
 		       : path;
 }
@@ -293,7 +328,7 @@ static int set_access(const icp_generations_t *generations, const char *name, mo
 }
 
 /*! Gives the file its final name and access. */
-static int settle(const icp_generations_t *generations, const char *from, const char *to,
+static int settle_file(const icp_generations_t *generations, const char *from, const char *to,
 	mode_t mode, icp_diag_t *diag)
 {
 	if (set_access(generations, from, mode) != 0 ||
@@ -303,29 +338,32 @@ static int settle(const icp_generations_t *generations, const char *from, const 
 	return ICP_EOK;
 }
 
-int icp_generations_promote(const icp_generations_t *generations, uint64_t number, icp_diag_t *diag)
+int icp_generations_settle(const icp_generations_t *generations, uint64_t number, icp_diag_t *diag)
+{
+	/* The lock file first: a generation without one could not be opened by the resolver. */
+	int ret = settle_file(generations, file_name(number, BUILDING_LOCK_SUFFIX).text,
+		file_name(number, DATA_LOCK_SUFFIX).text, 0664, diag);
+	if (ret == ICP_EOK) {
+		ret = settle_file(generations, file_name(number, BUILDING_SUFFIX).text,
+			file_name(number, DATA_SUFFIX).text, 0644, diag);
+	}
+	if (ret == ICP_EOK && fsync(generations->generations) != 0) {
+		ret = failed(generations, ICP_STORE_GENERATIONS, diag);
+	}
+	return ret;
+}
+
+int icp_generations_point(const icp_generations_t *generations, uint64_t number, icp_diag_t *diag)
 {
 	file_name_t data = file_name(number, DATA_SUFFIX);
 	char target[sizeof ICP_STORE_GENERATIONS "/" + sizeof data.text];
 	snprintf(target, sizeof target, ICP_STORE_GENERATIONS "/%s", data.text);
-
-	/* The lock file first: a generation without one could not be opened by the resolver. */
-	int ret = settle(generations, file_name(number, BUILDING_LOCK_SUFFIX).text,
-		file_name(number, DATA_LOCK_SUFFIX).text, 0664, diag);
-	if (ret == ICP_EOK) {
-		ret = settle(generations, file_name(number, BUILDING_SUFFIX).text, data.text, 0644,
-			diag);
-	}
-	if (ret != ICP_EOK) {
-		return ret;
-	}
-	if (fsync(generations->generations) != 0) {
-		return failed(generations, ICP_STORE_GENERATIONS, diag);
-	}
 	if (symlinkat(target, generations->directory, NEW_LINK) != 0 ||
 		renameat(generations->directory, NEW_LINK, generations->directory,
 			ICP_STORE_CURRENT) != 0) {
-		return failed(generations, ICP_STORE_CURRENT, diag);
+		int ret = failed(generations, ICP_STORE_CURRENT, diag);
+		unlinkat(generations->directory, NEW_LINK, 0);
+		return ret;
 	}
 	/* Should this fail, a crash can bring back the old link, whose generation is still there.
 	 */
@@ -342,16 +380,46 @@ void icp_generations_discard(const icp_generations_t *generations, uint64_t numb
 	remove_file(generations, number, DATA_LOCK_SUFFIX);
 }
 
-void icp_generations_prune(const icp_generations_t *generations)
+/*! Marks the generations to be kept in a list of all: the current one, and what it replaced. False:
+ * it is not known which these are. */
+static bool mark_chain(
+	const char *store, const uint64_t *numbers, size_t count, unsigned keep, bool *kept)
+{
+	icp_store_info_t info;
+	uint64_t size;
+	if (icp_generations_info(store, 0, &info, &size, NULL) != ICP_EOK) {
+		return false;
+	}
+	uint64_t number = info.generation;
+	for (unsigned i = 0; i < keep; i++) {
+		for (size_t at = 0; at < count; at++) {
+			kept[at] |= numbers[at] == number;
+		}
+		/* Each replaces an older one; whatever a file says, this comes to an end. */
+		if (icp_generations_info(store, number, &info, &size, NULL) != ICP_EOK ||
+			info.replaced == 0 || info.replaced >= number) {
+			break;
+		}
+		number = info.replaced;
+	}
+	return true;
+}
+
+void icp_generations_prune(const icp_generations_t *generations, unsigned keep)
 {
 	uint64_t *numbers;
 	size_t count;
 	if (icp_generations_list(generations->store, &numbers, &count, NULL) != ICP_EOK) {
 		return;
 	}
-	for (size_t i = ICP_GENERATIONS_KEPT; i < count; i++) {
-		remove_file(generations, numbers[i], DATA_SUFFIX);
-		remove_file(generations, numbers[i], DATA_LOCK_SUFFIX);
+	bool *kept = calloc(count + 1, sizeof *kept);
+	bool known = kept != NULL && mark_chain(generations->store, numbers, count, keep, kept);
+	for (size_t i = 0; known && i < count; i++) {
+		if (!kept[i]) {
+			remove_file(generations, numbers[i], DATA_SUFFIX);
+			remove_file(generations, numbers[i], DATA_LOCK_SUFFIX);
+		}
 	}
+	free(kept);
 	free(numbers);
 }

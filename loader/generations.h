@@ -15,8 +15,6 @@
 
 #include "core/store.h"
 
-#define ICP_GENERATIONS_KEPT 3 /*!< The current one and two before it. */
-
 /*! Takes one line for the operator about what is no failure. */
 typedef void (*icp_notice_t)(const char *line);
 
@@ -61,19 +59,36 @@ int icp_generations_list(const char *store, uint64_t **numbers, size_t *count, i
 int icp_generations_info(const char *store, uint64_t number, icp_store_info_t *info, uint64_t *size,
 	icp_diag_t *diag);
 
-/*! \brief The path of a generation under construction; freed by the caller, NULL: no memory. */
-char *icp_generations_building(const icp_generations_t *generations, uint64_t number);
+/*!
+ * \brief The path of a generation under construction, with its lock file made in full size, so that
+ *        no reader finds the disk full; freed by the caller.
+ * \retval ICP_EOK, ICP_ESYS, ICP_ENOMEM
+ */
+int icp_generations_building(
+	const icp_generations_t *generations, uint64_t number, char **path, icp_diag_t *diag);
+
+/*! \brief The path of a generation; freed by the caller, NULL: no memory. */
+char *icp_generations_path(const icp_generations_t *generations, uint64_t number);
 
 /*!
- * \brief Makes a finished generation current, in one step.
+ * \brief Gives a finished generation its own name and access.
  * \retval ICP_EOK
- * \retval ICP_ESYS  nothing changed; icp_generations_discard removes what is left
+ * \retval ICP_ESYS  icp_generations_discard removes what is left
  */
-int icp_generations_promote(
-	const icp_generations_t *generations, uint64_t number, icp_diag_t *diag);
+int icp_generations_settle(const icp_generations_t *generations, uint64_t number, icp_diag_t *diag);
+
+/*!
+ * \brief Makes a generation current, in one step.
+ * \retval ICP_EOK
+ * \retval ICP_ESYS  nothing changed
+ */
+int icp_generations_point(const icp_generations_t *generations, uint64_t number, icp_diag_t *diag);
 
 /*! \brief Removes a generation that did not become current, finished or not. */
 void icp_generations_discard(const icp_generations_t *generations, uint64_t number);
 
-/*! \brief Removes all but the newest ICP_GENERATIONS_KEPT. What can't be removed stays. */
-void icp_generations_prune(const icp_generations_t *generations);
+/*!
+ * \brief Removes all generations but the current one and those that it replaced, one after the
+ * other, up to a number. What can't be removed stays.
+ */
+void icp_generations_prune(const icp_generations_t *generations, unsigned keep);

@@ -24,10 +24,15 @@ typedef struct {
 enum { AT_ROW_LENGTH = 8, AT_NAME_LENGTH = 10, AT_NAME = 11 };
 
 #define FIRST_ENTRIES 1024
-#define FIRST_NODE_OCTETS 16384
 #define FIRST_MARKS 1024 /*!< A power of two. */
 #define SORT_BITS 16     /*!< Of the hash, by which entries are dealt into heaps. */
-#define LOOK_AHEAD 12    /*!< Entries; their octets lie all over the slab. */
+#define LOOK_AHEAD 12    /*!< Entries. */
+
+/*! Where a node is put together. */
+typedef struct {
+	uint8_t *octets;
+	size_t capacity;
+} node_buffer_t;
 
 struct icp_index {
 	icp_slab_t slab;
@@ -38,6 +43,8 @@ struct icp_index {
 	entry_t *marks;  /*!< Hash table with open addressing; octets NULL: free. */
 	size_t mark_count;
 	size_t mark_capacity;
+	size_t next;          /*!< Entry of icp_index_next. */
+	node_buffer_t buffer; /*!< Of icp_index_next. */
 };
 
 /*! The parts of an entry; they lead into the slab. */
@@ -103,6 +110,7 @@ void icp_index_destroy(icp_index_t *index)
 		icp_slab_deinit(&index->slab);
 		free(index->entries);
 		free(index->marks);
+		free(index->buffer.octets);
 		free(index);
 	}
 }
@@ -202,10 +210,7 @@ int icp_index_add(icp_index_t *index, const icp_name_t *name, const icp_row_t *r
 
 static int compare_names(const parts_t *a, const parts_t *b)
 {
-	if (a->name_length != b->name_length) {
-		return a->name_length < b->name_length ? -1 : 1;
-	}
-	return memcmp(a->name, b->name, a->name_length);
+	return icp_stored_compare(a->name, a->name_length, b->name, b->name_length);
 }
 
 static int compare_providers(const parts_t *a, const parts_t *b)
@@ -217,10 +222,7 @@ static int compare_providers(const parts_t *a, const parts_t *b)
 	if (row_a.provider_length == 0 || row_b.provider_length == 0) {
 		return (row_a.provider_length > 0) - (row_b.provider_length > 0);
 	}
-	size_t shorter = row_a.provider_length < row_b.provider_length ? row_a.provider_length
-								       : row_b.provider_length;
-	int order = memcmp(row_a.provider, row_b.provider, shorter);
-	return order != 0 ? order : row_a.provider_length - row_b.provider_length;
+	return icp_provider_compare(&row_a, &row_b);
 }
 
 static int compare_entries(const void *one, const void *other)
@@ -359,46 +361,66 @@ int icp_index_sort(icp_index_t *index, icp_bad_t *bad, icp_index_counts_t *count
 	return ICP_EOK;
 }
 
-/*! Where a node is put together; never NULL. */
-typedef struct {
-	uint8_t *octets;
-	size_t capacity;
-} node_buffer_t;
+static int reserve(node_buffer_t *buffer, size_t wanted)
+{
+	if (wanted > buffer->capacity) {
+		uint8_t *octets = realloc(buffer->octets, 2 * wanted);
+		if (octets == NULL) {
+			return ICP_ENOMEM;
+		}
+		*buffer = (node_buffer_t){octets, 2 * wanted};
+	}
+	return ICP_EOK;
+}
+
+/*! Octets of the rows of the entries start..end. */
+static size_t rows_length(const icp_index_t *index, size_t start, size_t end)
+{
+	size_t length = 0;
+	for (size_t i = start; i < end; i++) {
+		length += parts_of(&index->entries[i]).row_length;
+	}
+	return length;
+}
+
+static size_t copy_rows(const icp_index_t *index, size_t start, size_t end, uint8_t *out)
+{
+	size_t length = 0;
+	for (size_t i = start; i < end; i++) {
+		parts_t parts = parts_of(&index->entries[i]);
+		memcpy(out + length, parts.row, parts.row_length);
+		length += parts.row_length;
+	}
+	return length;
+}
 
 /*! Encodes the node of the entries start..end. Returns its length; 0 when out of memory. */
 static size_t encode_node(const icp_index_t *index, size_t start, size_t end, node_buffer_t *buffer)
 {
 	parts_t first = parts_of(&index->entries[start]);
 	bool marked = first.row_length == 0;
-	size_t wanted = ICP_NAME_MAX + 3;
-	for (size_t i = start; i < end; i++) {
-		wanted += parts_of(&index->entries[i]).row_length;
-	}
-	if (wanted > buffer->capacity) {
-		uint8_t *octets = realloc(buffer->octets, 2 * wanted);
-		if (octets == NULL) {
-			return 0;
-		}
-		*buffer = (node_buffer_t){octets, 2 * wanted};
+	if (reserve(buffer, ICP_NAME_MAX + 3 + rows_length(index, start, end)) != ICP_EOK) {
+		return 0;
 	}
 	size_t length = icp_node_encode_head(
 		buffer->octets, first.name, first.name_length, end - start - marked, marked);
-	for (size_t i = start + marked; i < end; i++) {
-		parts_t parts = parts_of(&index->entries[i]);
-		memcpy(buffer->octets + length, parts.row, parts.row_length);
-		length += parts.row_length;
+	return length + copy_rows(index, start + marked, end, buffer->octets + length);
+}
+
+/*! The entries' octets lie all over the slab: asks for those of an entry to come. */
+static void fetch_ahead(const icp_index_t *index, size_t start)
+{
+	if (start + LOOK_AHEAD < index->count) {
+		__builtin_prefetch(index->entries[start + LOOK_AHEAD].octets);
 	}
-	return length;
 }
 
 int icp_index_each(const icp_index_t *index, icp_node_visit_t visit, void *context)
 {
-	node_buffer_t buffer = {malloc(FIRST_NODE_OCTETS), FIRST_NODE_OCTETS};
-	int ret = buffer.octets != NULL ? ICP_EOK : ICP_ENOMEM;
+	node_buffer_t buffer = {NULL, 0};
+	int ret = ICP_EOK;
 	for (size_t start = 0; start < index->count && ret == ICP_EOK;) {
-		if (start + LOOK_AHEAD < index->count) {
-			__builtin_prefetch(index->entries[start + LOOK_AHEAD].octets);
-		}
+		fetch_ahead(index, start);
 		size_t end = name_end(index, start);
 		size_t length = encode_node(index, start, end, &buffer);
 		ret = length > 0 ? visit(index->entries[start].hash, buffer.octets, length, context)
@@ -407,4 +429,38 @@ int icp_index_each(const icp_index_t *index, icp_node_visit_t visit, void *conte
 	}
 	free(buffer.octets);
 	return ret;
+}
+
+int icp_index_next(icp_index_t *index, icp_node_t *node)
+{
+	size_t start = index->next;
+	if (start == index->count) {
+		index->next = 0;
+		return 0;
+	}
+	fetch_ahead(index, start);
+	size_t end = name_end(index, start);
+	parts_t first = parts_of(&index->entries[start]);
+	bool marked = first.row_length == 0;
+	size_t rows = end - start - marked;
+	*node = (icp_node_t){
+		.name = first.name,
+		.name_length = first.name_length,
+		.row_count = (uint16_t)rows,
+		.below = marked,
+	};
+	if (rows == 1) {
+		/* Nearly always; it is used where it lies. */
+		parts_t only = parts_of(&index->entries[end - 1]);
+		node->rows = only.row;
+		node->rows_length = only.row_length;
+	} else {
+		if (reserve(&index->buffer, 1 + rows_length(index, start, end)) != ICP_EOK) {
+			return ICP_ENOMEM;
+		}
+		node->rows = index->buffer.octets;
+		node->rows_length = copy_rows(index, start + marked, end, index->buffer.octets);
+	}
+	index->next = end;
+	return 1;
 }

@@ -8,6 +8,7 @@
 
 #include "core/error.h"
 #include "core/name.h"
+#include "core/node.h"
 #include "core/row.h"
 #include "loader/bad.h"
 
@@ -53,3 +54,14 @@ int icp_index_sort(icp_index_t *index, icp_bad_t *bad, icp_index_counts_t *count
  * \retval ICP_EOK, ICP_ENOMEM, or what visit returned last
  */
 int icp_index_each(const icp_index_t *index, icp_node_visit_t visit, void *context);
+
+/*!
+ * \brief Gives the next node, by ascending (hash, name), names by (length, octets); the rows of a
+ *        node are by ascending octets of their providers. Begins anew after the end. Only after
+ *        icp_index_sort, without bad rows.
+ * \param node  lives until the next call
+ * \retval 1  a node
+ * \retval 0  the end
+ * \retval ICP_ENOMEM
+ */
+int icp_index_next(icp_index_t *index, icp_node_t *node);

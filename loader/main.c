@@ -3,13 +3,18 @@
 #include <errno.h>
 #include <getopt.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/signalfd.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "core/config.h"
+#include "core/fault.h"
+#include "loader/follow.h"
 #include "loader/pg.h"
 #include "loader/report.h"
 
@@ -20,8 +25,12 @@ enum {
 	OPTION_JSON,
 	OPTION_NO_MANIFEST,
 	OPTION_NO_WAIT,
+	OPTION_MAX_LOST,
+	OPTION_FORCE,
+	OPTION_KEEP,
 	OPTION_FROM,
 	OPTION_QUERY,
+	OPTION_ONCE,
 	OPTION_HELP,
 	OPTION_VERSION,
 };
@@ -31,38 +40,64 @@ static const struct option long_options[] = {
 	{"json", no_argument, NULL, OPTION_JSON},
 	{"no-manifest", no_argument, NULL, OPTION_NO_MANIFEST},
 	{"no-wait", no_argument, NULL, OPTION_NO_WAIT},
+	{"max-lost", required_argument, NULL, OPTION_MAX_LOST},
+	{"force", no_argument, NULL, OPTION_FORCE},
+	{"keep", required_argument, NULL, OPTION_KEEP},
 	{"from", required_argument, NULL, OPTION_FROM},
 	{"query", required_argument, NULL, OPTION_QUERY},
+	{"once", no_argument, NULL, OPTION_ONCE},
 	{"help", no_argument, NULL, OPTION_HELP},
 	{"version", no_argument, NULL, OPTION_VERSION},
 	{NULL, 0, NULL, 0},
 };
 
+/*! Options that only some commands take. */
+enum {
+	TAKES_MANIFEST = 1, /*!< --no-manifest */
+	TAKES_GUARD = 2,    /*!< --max-lost, --force */
+	TAKES_KEEP = 4,     /*!< --keep */
+	TAKES_WAIT = 8,     /*!< --no-wait */
+	TAKES_FROM = 16,    /*!< --from */
+	TAKES_QUERY = 32,   /*!< --query */
+	TAKES_ONCE = 64,    /*!< --once */
+};
+
 typedef struct {
 	const char *config; /*!< -c, or NULL. */
-	const char *store;  /*!< --store, then what is in force. */
-	const char *from;   /*!< --from, or NULL: the feed is a file. */
-	const char *query;  /*!< --query, or NULL. */
+	const char *from;   /*!< Of a database, or NULL: feeds are files. */
+	const char *query;  /*!< Or NULL. */
+	bool once;
 	bool json;
 	bool no_manifest;
-	bool no_wait;
+	bool force;
+	icp_max_lost_t max_lost;
+	icp_session_options_t session; /*!< Its store: --store, then what is in force. */
+	unsigned given;                /*!< TAKES_... bits of the options that were given. */
 } options_t;
 
 static const char usage_text[] =
 	"Usage: icpgate-load [-c FILE] [--store DIR] [--json] COMMAND [ARGUMENT...]\n"
 	"\n"
-	"  full [--no-manifest] [--no-wait] FEED  builds a new generation and makes it current\n"
-	"  full --from CONNINFO [--query SQL] [--no-wait]\n"
-	"                                         the same with the rows of a PostgreSQL database\n"
-	"  status                                 the current generation and those kept\n"
+	"  full FEED      builds a new generation from a full feed and makes it current\n"
+	"  full --from CONNINFO [--query SQL]\n"
+	"                 the same with the rows of a PostgreSQL database\n"
+	"  delta FEED...  applies deltas to the current generation\n"
+	"  follow --from CONNINFO [--once]\n"
+	"                 applies the changes of a PostgreSQL database as they are committed\n"
+	"  rollback       makes the generation before the current one current again\n"
+	"  status         the current generation and those kept\n"
 	"\n"
 	"  -c FILE        configuration file\n"
 	"  --store DIR    store to use instead of the configuration's\n"
 	"  --json         JSON instead of text\n"
-	"  --no-manifest  accept a feed without a manifest\n"
+	"  --no-manifest  full: accept a feed without a manifest\n"
+	"  --max-lost P   full: refuse to lose more than P percent of the permissions (default: 1)\n"
+	"  --force        full: however many permissions are lost\n"
+	"  --from CONNINFO  full, follow: connection string or URI of the database\n"
+	"  --query SQL    full: rows to read instead of those of the view icpgate_feed\n"
+	"  --once         follow: apply what there is and end\n"
+	"  --keep N       full, delta, follow: generations to keep, the current one too (default: 3)\n"
 	"  --no-wait      fail when another loader holds the store\n"
-	"  --from CONNINFO  connection string or URI of the database\n"
-	"  --query SQL    rows to read there; default: those of the view icpgate_feed\n"
 	"  --help         this text\n"
 	"  --version      version\n";
 
@@ -116,6 +151,16 @@ static int64_t monotonic_milliseconds(void)
 	return (int64_t)time.tv_sec * 1000 + time.tv_nsec / 1000000;
 }
 
+/*! Ends a command that did its work: what can't be told of it does not undo it. */
+static int done(int code, const char *what)
+{
+	if (code != ICP_EOK || finish(EXIT_DONE) != EXIT_DONE) {
+		fprintf(stderr, "%s all the same\n", what);
+		clearerr(stdout);
+	}
+	return EXIT_DONE;
+}
+
 static int load_database(const options_t *options, icp_full_job_t *job, icp_full_result_t *result,
 	icp_bad_t *bad, icp_diag_t *diag)
 {
@@ -135,20 +180,20 @@ static int load_database(const options_t *options, icp_full_job_t *job, icp_full
 	return code;
 }
 
-static int run_full(const options_t *options, char **arguments)
+static int run_full(const options_t *options, int count, char **arguments)
 {
 	icp_progress_t progress;
 	icp_full_result_t result;
 	icp_bad_t bad = {.total = 0};
 	icp_diag_t diag = {""};
+	(void)count;
 	icp_progress_init(&progress, isatty(STDERR_FILENO) ? stderr : NULL, monotonic_milliseconds);
 	icp_full_job_t job = {
 		.feed = arguments[0],
-		.store = options->store,
 		.manifest_optional = options->no_manifest,
-		.wait = !options->no_wait,
-		.now = (int64_t)time(NULL),
-		.notice = print_notice,
+		.force = options->force,
+		.max_lost = options->max_lost,
+		.options = options->session,
 		.progress = &progress,
 	};
 	int code = options->from != NULL ? load_database(options, &job, &result, &bad, &diag)
@@ -157,25 +202,106 @@ static int run_full(const options_t *options, char **arguments)
 	if (code != ICP_EOK) {
 		return failed(code, &diag);
 	}
-	/* It is done, whether the report can be written or not. */
-	if (icp_report_full(&result, icp_progress_seconds(&progress), options->json, stdout) !=
-			ICP_EOK ||
-		finish(EXIT_DONE) != EXIT_DONE) {
-		fprintf(stderr, "generation %" PRIu64 " is current all the same\n",
-			result.info.generation);
-		clearerr(stdout);
-	}
-	return EXIT_DONE;
+	char what[64];
+	snprintf(what, sizeof what, "generation %" PRIu64 " is current", result.info.generation);
+	return done(
+		icp_report_full(&result, icp_progress_seconds(&progress), options->json, stdout),
+		what);
 }
 
-static int run_status(const options_t *options, char **arguments)
+static int run_delta(const options_t *options, int count, char **arguments)
 {
+	icp_delta_t delta;
+	icp_diag_t diag = {""};
+	int code = icp_delta_open(&delta, &options->session, &diag);
+	if (code != ICP_EOK) {
+		return failed(code, &diag);
+	}
+	int status = EXIT_DONE;
+	for (int i = 0; i < count && status == EXIT_DONE; i++) {
+		icp_delta_result_t result;
+		icp_bad_t bad = {.total = 0};
+		diag.text[0] = '\0';
+		code = icp_delta_load(&delta, arguments[i], &result, &bad, &diag);
+		icp_bad_print(&bad, arguments[i], stderr);
+		status = code == ICP_EOK ? done(icp_report_delta(&result, arguments[i],
+							options->json, stdout),
+						   "the delta is applied")
+					 : failed(code, &diag);
+	}
+	icp_delta_close(&delta);
+	return status;
+}
+
+static int64_t wall_seconds(void)
+{
+	return (int64_t)time(NULL);
+}
+
+static void print_applied(const icp_delta_result_t *result, const char *feed, void *context)
+{
+	const options_t *options = context;
+	(void)done(icp_report_delta(result, feed, options->json, stdout), "the delta is applied");
+}
+
+/*! A descriptor that tells of SIGINT and SIGTERM, which do nothing else from now on. */
+static int open_stop(void)
+{
+	sigset_t signals;
+	sigemptyset(&signals);
+	sigaddset(&signals, SIGINT);
+	sigaddset(&signals, SIGTERM);
+	sigprocmask(SIG_BLOCK, &signals, NULL);
+	return signalfd(-1, &signals, SFD_CLOEXEC);
+}
+
+static int run_follow(const options_t *options, int count, char **arguments)
+{
+	icp_follow_result_t result;
+	icp_diag_t diag = {""};
+	(void)count;
+	(void)arguments;
+	options_t printed = *options;
+	const icp_follow_job_t job = {
+		.conninfo = options->from,
+		.session = options->session,
+		.clock = wall_seconds,
+		.once = options->once,
+		.stop = open_stop(),
+		.applied = print_applied,
+		.context = &printed,
+	};
+	if (job.stop < 0) {
+		icp_fail(&diag, ICP_ESYS, "signalfd: %s", strerror(errno));
+		return failed(ICP_ESYS, &diag);
+	}
+	int code = icp_follow(&job, &result, &diag);
+	close(job.stop);
+	icp_bad_print(&result.bad, result.feed, stderr);
+	return code == ICP_EOK ? EXIT_DONE : failed(code, &diag);
+}
+
+static int run_rollback(const options_t *options, int count, char **arguments)
+{
+	icp_rollback_result_t result;
+	icp_diag_t diag = {""};
+	(void)count;
+	(void)arguments;
+	int code = icp_rollback(&options->session, &result, &diag);
+	return code == ICP_EOK ? done(icp_report_rollback(&result, options->json, stdout),
+					 "the generation is current")
+			       : failed(code, &diag);
+}
+
+static int run_status(const options_t *options, int count, char **arguments)
+{
+	(void)count;
 	(void)arguments;
 	icp_status_t status;
 	icp_diag_t diag = {""};
-	int code = icp_status_read(&status, options->store, &diag);
+	int code = icp_status_read(&status, options->session.store, &diag);
 	if (code == ICP_EOK) {
-		code = icp_report_status(&status, (int64_t)time(NULL), options->json, stdout);
+		code = icp_report_status(&status, options->session.now, options->json, stdout);
 		icp_status_deinit(&status);
 	}
 	return code == ICP_EOK ? EXIT_DONE : failed(code, &diag);
@@ -183,15 +309,49 @@ static int run_status(const options_t *options, char **arguments)
 
 typedef struct {
 	const char *name;
-	int (*run)(const options_t *options, char **arguments);
-	int arguments;
-	bool loads; /*!< Takes the options of loading. */
+	int (*run)(const options_t *options, int count, char **arguments);
+	int least; /*!< Feeds; --from is one. */
+	int most;
+	unsigned takes; /*!< TAKES_... bits. */
 } command_t;
 
 static const command_t commands[] = {
-	{"full", run_full, 1, true},
-	{"status", run_status, 0, false},
+	{"full", run_full, 1, 1,
+		TAKES_MANIFEST | TAKES_GUARD | TAKES_KEEP | TAKES_WAIT | TAKES_FROM | TAKES_QUERY},
+	{"delta", run_delta, 1, INT_MAX, TAKES_KEEP | TAKES_WAIT},
+	{"follow", run_follow, 1, 1, TAKES_KEEP | TAKES_WAIT | TAKES_FROM | TAKES_ONCE},
+	{"rollback", run_rollback, 0, 0, TAKES_WAIT},
+	{"status", run_status, 0, 0, 0},
 };
+
+static int bad_value(const char *option, const char *allowed)
+{
+	fprintf(stderr, "icpgate-load: %s: not %s: %s\n", option, allowed, optarg);
+	return EXIT_USAGE;
+}
+
+static int take_keep(options_t *options)
+{
+	char *end;
+	errno = 0;
+	unsigned long keep = strtoul(optarg, &end, 10);
+	if (optarg[0] < '0' || optarg[0] > '9' || *end != '\0' || errno != 0 || keep == 0 ||
+		keep > ICP_KEEP_MAX) {
+		return bad_value("--keep", "a number from 1 to 1000");
+	}
+	options->session.keep = (unsigned)keep;
+	options->given |= TAKES_KEEP;
+	return -1;
+}
+
+static int take_max_lost(options_t *options)
+{
+	if (icp_max_lost_parse(&options->max_lost, optarg) != ICP_EOK) {
+		return bad_value("--max-lost", "a percentage from 0 to 100");
+	}
+	options->given |= TAKES_GUARD;
+	return -1;
+}
 
 /*! Takes one option. Negative: go on; else the exit status. */
 static int take_option(options_t *options, int option)
@@ -201,22 +361,38 @@ static int take_option(options_t *options, int option)
 		options->config = optarg;
 		return -1;
 	case OPTION_STORE:
-		options->store = optarg;
+		options->session.store = optarg;
 		return -1;
 	case OPTION_JSON:
 		options->json = true;
 		return -1;
 	case OPTION_NO_MANIFEST:
 		options->no_manifest = true;
+		options->given |= TAKES_MANIFEST;
 		return -1;
 	case OPTION_NO_WAIT:
-		options->no_wait = true;
+		options->session.wait = false;
+		options->given |= TAKES_WAIT;
 		return -1;
+	case OPTION_FORCE:
+		options->force = true;
+		options->given |= TAKES_GUARD;
+		return -1;
+	case OPTION_MAX_LOST:
+		return take_max_lost(options);
+	case OPTION_KEEP:
+		return take_keep(options);
 	case OPTION_FROM:
 		options->from = optarg;
+		options->given |= TAKES_FROM;
 		return -1;
 	case OPTION_QUERY:
 		options->query = optarg;
+		options->given |= TAKES_QUERY;
+		return -1;
+	case OPTION_ONCE:
+		options->once = true;
+		options->given |= TAKES_ONCE;
 		return -1;
 	case OPTION_HELP:
 		fputs(usage_text, stdout);
@@ -239,51 +415,89 @@ static const command_t *find_command(const char *name)
 	return NULL;
 }
 
+/*! Whether the feeds are as many as a command takes, and of the kind that it takes. */
+static bool check_feeds(const command_t *command, const options_t *options, int count)
+{
+	const char *wrong = NULL;
+	if (options->from != NULL ? count > 0 : count < command->least || count > command->most) {
+		wrong = "wrong number of arguments";
+	} else if (command->run == run_follow && options->from == NULL) {
+		wrong = "--from is missing";
+	} else if (options->query != NULL && options->from == NULL) {
+		wrong = "--query needs --from";
+	} else if (options->no_manifest && options->from != NULL) {
+		wrong = "--no-manifest is for files";
+	}
+	if (wrong != NULL) {
+		fprintf(stderr, "icpgate-load: %s: %s\n", command->name, wrong);
+	}
+	return wrong == NULL;
+}
+
+/*! Says which option is not for a command, if one is. */
+static bool check_options(const command_t *command, const options_t *options)
+{
+	static const struct {
+		unsigned bit;
+		const char *text;
+	} texts[] = {
+		{TAKES_MANIFEST, "--no-manifest is for full"},
+		{TAKES_GUARD, "--max-lost and --force are for full"},
+		{TAKES_KEEP, "--keep is for full, delta and follow"},
+		{TAKES_WAIT, "--no-wait is for full, delta, follow and rollback"},
+		{TAKES_FROM, "--from is for full and follow"},
+		{TAKES_QUERY, "--query is for full"},
+		{TAKES_ONCE, "--once is for follow"},
+	};
+	for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+		if ((options->given & ~command->takes & texts[i].bit) != 0) {
+			fprintf(stderr, "icpgate-load: %s: %s\n", command->name, texts[i].text);
+			return false;
+		}
+	}
+	return true;
+}
+
 /*! Runs a command with the store in force. With --store, only a file named by -c is read. */
-static int run(const command_t *command, options_t *options, char **arguments)
+static int run(const command_t *command, options_t *options, int count, char **arguments)
 {
 	icp_config_t config = {.path = NULL};
 	icp_diag_t diag = {""};
-	if (options->store == NULL || options->config != NULL) {
+	if (options->session.store == NULL || options->config != NULL) {
 		const char *path = icp_config_path(options->config);
 		int code = icp_config_load(&config, path, &diag);
 		if (code != ICP_EOK) {
 			failed(code, &diag);
 			return code == ICP_ENOMEM ? EXIT_FAILED : EXIT_USAGE;
 		}
+		options->session.rectify_overdue = config.policy.rectify_overdue;
 	}
-	if (options->store == NULL) {
-		options->store = config.store;
+	if (options->session.store == NULL) {
+		options->session.store = config.store;
 	}
-	int status = command->run(options, arguments);
+	/* A file that loses its pages is then found damaged, and not the end of the process. */
+	icp_fault_install();
+	icp_fault_enter();
+	int status = command->run(options, count, arguments);
+	icp_fault_leave();
+	icp_fault_uninstall();
 	icp_config_deinit(&config);
 	return finish(status);
 }
 
-/*! Options and arguments that do not go together; NULL when they do. */
-static const char *find_misuse(const options_t *options, const command_t *command, int arguments)
-{
-	if (arguments != (options->from != NULL ? 0 : command->arguments)) {
-		return "wrong number of arguments";
-	}
-	if ((options->no_manifest || options->no_wait) && !command->loads) {
-		return "--no-manifest and --no-wait are for full";
-	}
-	if (options->from != NULL && !command->loads) {
-		return "--from is for full";
-	}
-	if (options->query != NULL && options->from == NULL) {
-		return "--query needs --from";
-	}
-	if (options->no_manifest && options->from != NULL) {
-		return "--no-manifest is for files";
-	}
-	return NULL;
-}
-
 int main(int argc, char **argv)
 {
-	options_t options = {.config = NULL};
+	options_t options = {
+		.max_lost = ICP_MAX_LOST_DEFAULT,
+		.session =
+			{
+				.wait = true,
+				.now = (int64_t)time(NULL),
+				.keep = ICP_KEEP_DEFAULT,
+				.rectify_overdue = ICP_PASS,
+				.notice = print_notice,
+			},
+	};
 
 	/* A reader of stdout that went away is then an error of write, not the end of the process.
 	 */
@@ -303,10 +517,9 @@ int main(int argc, char **argv)
 		fprintf(stderr, "icpgate-load: no such command: %s\n", argv[optind]);
 		return usage();
 	}
-	const char *wrong = find_misuse(&options, command, argc - optind - 1);
-	if (wrong != NULL) {
-		fprintf(stderr, "icpgate-load: %s: %s\n", command->name, wrong);
+	int count = argc - optind - 1;
+	if (!check_options(command, &options) || !check_feeds(command, &options, count)) {
 		return usage();
 	}
-	return run(command, &options, argv + optind + 1);
+	return run(command, &options, count, argv + optind + 1);
 }

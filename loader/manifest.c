@@ -144,6 +144,17 @@ static int take_object(icp_manifest_t *manifest, json_t *object, const char *pat
 	return ICP_EOK;
 }
 
+/*! The library's words quote the file. */
+static int not_json(const json_error_t *error, const char *path, icp_diag_t *diag)
+{
+	char shown[ICP_SHOWN_TEXT_MAX];
+	if (json_error_code(error) == json_error_out_of_memory) {
+		return icp_fail(diag, ICP_ENOMEM, "%s: out of memory", path);
+	}
+	icp_text_show(shown, error->text, strlen(error->text));
+	return icp_fail(diag, ICP_EFEED, "%s:%d: %s", path, error->line, shown);
+}
+
 int icp_manifest_read(icp_manifest_t *manifest, const char *path, bool *found, icp_diag_t *diag)
 {
 	/* Without O_NONBLOCK a FIFO would hold us until somebody writes. */
@@ -156,10 +167,7 @@ int icp_manifest_read(icp_manifest_t *manifest, const char *path, bool *found, i
 	json_t *object = json_loadfd(file, JSON_REJECT_DUPLICATES, &error);
 	close(file);
 	if (object == NULL) {
-		return json_error_code(&error) == json_error_out_of_memory
-			       ? icp_fail(diag, ICP_ENOMEM, "%s: out of memory", path)
-			       : icp_fail(diag, ICP_EFEED, "%s:%d: %s", path, error.line,
-					 error.text);
+		return not_json(&error, path, diag);
 	}
 	int ret = take_object(manifest, object, path, diag);
 	json_decref(object);

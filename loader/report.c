@@ -3,6 +3,7 @@
 
 #include <inttypes.h>
 #include <jansson.h>
+#include <string.h>
 
 #include "core/time.h"
 
@@ -53,20 +54,81 @@ int icp_report_full(const icp_full_result_t *result, double seconds, bool json, 
 	const icp_store_info_t *info = &result->info;
 	if (json) {
 		return print_json(
-			json_pack("{s:I, s:I, s:o, s:I, s:I, s:I, s:I, s:f}", "generation",
-				(json_int_t)info->generation, "sequence",
+			json_pack("{s:I, s:I, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:f}",
+				"generation", (json_int_t)info->generation, "sequence",
 				(json_int_t)info->sequence, "as_of", json_time(info->as_of), "rows",
 				(json_int_t)info->rows, "domains", (json_int_t)result->domains,
-				"nodes", (json_int_t)info->nodes, "size", (json_int_t)result->size,
-				"seconds", seconds),
+				"nodes", (json_int_t)info->nodes, "gained",
+				(json_int_t)result->gained, "lost", (json_int_t)result->lost,
+				"replayed", (json_int_t)result->replayed, "size",
+				(json_int_t)result->size, "seconds", seconds),
 			out);
 	}
 	char size[SIZE_TEXT_MAX];
 	size_format(result->size, size);
 	fprintf(out,
 		"generation %" PRIu64 ": sequence %" PRIu64 ", %" PRIu64 " rows, %" PRIu64
-		" domains, %s, %.1f s\n",
-		info->generation, info->sequence, info->rows, result->domains, size, seconds);
+		" domains, %" PRIu64 " permissions gained, %" PRIu64 " lost, ",
+		info->generation, info->sequence, info->rows, result->domains, result->gained,
+		result->lost);
+	if (result->replayed > 0) {
+		fprintf(out, "%" PRIu64 " newer delta%s applied, ", result->replayed,
+			result->replayed == 1 ? "" : "s");
+	}
+	fprintf(out, "%s, %.1f s\n", size, seconds);
+	return ICP_EOK;
+}
+
+int icp_report_delta(const icp_delta_result_t *result, const char *feed, bool json, FILE *out)
+{
+	const icp_store_info_t *info = &result->info;
+	if (json) {
+		return print_json(
+			json_pack("{s:s%, s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "feed", feed,
+				strlen(feed), "skipped", result->skipped, "generation",
+				(json_int_t)info->generation, "sequence",
+				(json_int_t)info->sequence, "rows", (json_int_t)info->rows,
+				"changes", (json_int_t)result->changes, "pairs",
+				(json_int_t)result->pairs, "gained", (json_int_t)result->gained,
+				"lost", (json_int_t)result->lost),
+			out);
+	}
+	if (result->skipped) {
+		fprintf(out, "%s: applied before, the sequence is %" PRIu64 "\n", feed,
+			info->sequence);
+		return ICP_EOK;
+	}
+	fprintf(out,
+		"%s: sequence %" PRIu64 ", %" PRIu64 " changes, %" PRIu64 " pairs differ, %" PRIu64
+		" permissions gained, %" PRIu64 " lost\n",
+		feed, info->sequence, result->changes, result->pairs, result->gained, result->lost);
+	return ICP_EOK;
+}
+
+int icp_report_rollback(const icp_rollback_result_t *result, bool json, FILE *out)
+{
+	const icp_store_info_t *info = &result->info;
+	if (json) {
+		return print_json(
+			json_pack("{s:I, s:I, s:I, s:I, s:I, s:I}", "from",
+				(json_int_t)result->from, "generation",
+				(json_int_t)info->generation, "sequence",
+				(json_int_t)info->sequence, "rows", (json_int_t)info->rows,
+				"gained", (json_int_t)result->gained, "lost",
+				(json_int_t)result->lost),
+			out);
+	}
+	fprintf(out,
+		"generation %" PRIu64 " is current again in place of %" PRIu64 ": sequence %" PRIu64
+		", %" PRIu64 " rows, %" PRIu64 " permissions gained, %" PRIu64 " lost\n",
+		info->generation, result->from, info->sequence, info->rows, result->gained,
+		result->lost);
+	if (info->sequence < result->from_sequence) {
+		fprintf(out,
+			"deltas %" PRIu64 " to %" PRIu64
+			" were applied to the other one only: give them again if they are good\n",
+			info->sequence + 1, result->from_sequence);
+	}
 	return ICP_EOK;
 }
 

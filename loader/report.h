@@ -7,7 +7,9 @@
 
 #include <stdio.h>
 
+#include "loader/delta.h"
 #include "loader/full.h"
+#include "loader/rollback.h"
 #include "loader/status.h"
 
 /*!
@@ -16,6 +18,15 @@
  * \retval ICP_EOK, ICP_ENOMEM
  */
 int icp_report_full(const icp_full_result_t *result, double seconds, bool json, FILE *out);
+
+/*!
+ * \brief What a delta did: one line.
+ * \retval ICP_EOK, ICP_ENOMEM
+ */
+int icp_report_delta(const icp_delta_result_t *result, const char *feed, bool json, FILE *out);
+
+/*! \brief What a rollback did: one line. \retval ICP_EOK, ICP_ENOMEM */
+int icp_report_rollback(const icp_rollback_result_t *result, bool json, FILE *out);
 
 /*!
  * \brief The state of a store.

@@ -19,11 +19,18 @@ static const char *const column_names[ICP_COLUMN_COUNT] = {
 	[ICP_COLUMN_DOMAIN] = "domain",
 	[ICP_COLUMN_PROVIDER] = "provider",
 	[ICP_COLUMN_STATUS] = "status",
+	[ICP_COLUMN_OP] = "op",
 	[ICP_COLUMN_NUMBER] = "number",
 	[ICP_COLUMN_APPROVED_AT] = "approved_at",
 	[ICP_COLUMN_EXPIRES_AT] = "expires_at",
 	[ICP_COLUMN_RECTIFY_BY] = "rectify_by",
 	[ICP_COLUMN_LICENSED_ADDRESSES] = "licensed_addresses",
+};
+
+static const char *const op_names[] = {
+	[ICP_OP_UPSERT] = "upsert",
+	[ICP_OP_DELETE] = "delete",
+	[ICP_OP_DEREGISTER_ENTITY] = "deregister-entity",
 };
 
 const char *icp_column_name(enum icp_column column)
@@ -156,13 +163,9 @@ static int check_status(icp_row_t *row, const icp_field_t *fields, icp_fault_t *
 	return ICP_EOK;
 }
 
-static int check_number(icp_row_t *row, const icp_field_t *fields, icp_fault_t *fault)
+/*! Takes a number, or none. */
+static int take_number(icp_row_t *row, icp_field_t field, icp_fault_t *fault)
 {
-	icp_field_t field = fields[ICP_COLUMN_NUMBER];
-	if (field.length == 0 && row->status != ICP_PENDING) {
-		return refuse_column(fault, ICP_COLUMN_NUMBER, "is missing for ",
-			icp_status_name(row->status), fields[ICP_COLUMN_DOMAIN]);
-	}
 	if (field.length > ICP_NUMBER_MAX) {
 		return refuse(fault, "number is over 128 octets", field);
 	}
@@ -175,6 +178,16 @@ static int check_number(icp_row_t *row, const icp_field_t *fields, icp_fault_t *
 	row->number = field.text;
 	row->number_length = (uint8_t)field.length;
 	return ICP_EOK;
+}
+
+static int check_number(icp_row_t *row, const icp_field_t *fields, icp_fault_t *fault)
+{
+	icp_field_t field = fields[ICP_COLUMN_NUMBER];
+	if (field.length == 0 && row->status != ICP_PENDING) {
+		return refuse_column(fault, ICP_COLUMN_NUMBER, "is missing for ",
+			icp_status_name(row->status), fields[ICP_COLUMN_DOMAIN]);
+	}
+	return take_number(row, field, fault);
 }
 
 /*! Reads an optional time. */
@@ -239,11 +252,13 @@ static int check_licensed(
 	icp_rules_t *rules, icp_row_t *row, const icp_field_t *fields, icp_fault_t *fault)
 {
 	icp_field_t field = fields[ICP_COLUMN_LICENSED_ADDRESSES];
-	const char *at = field.text;
-	const char *end = at + field.length;
-
 	row->licensed = rules->licensed;
 	row->licensed_count = 0;
+	if (field.length == 0) {
+		return ICP_EOK; /* There may be no text to lead into. */
+	}
+	const char *at = field.text;
+	const char *end = at + field.length;
 	while (at < end) {
 		const char *space = memchr(at, ' ', (size_t)(end - at));
 		icp_field_t one = {at, (size_t)((space != NULL ? space : end) - at)};
@@ -263,6 +278,13 @@ static int check_licensed(
 	return ICP_EOK;
 }
 
+static void set_domain(icp_row_t *row, const icp_name_t *name)
+{
+	row->domain = name->wire;
+	row->domain_length = name->length;
+	row->labels = name->labels;
+}
+
 int icp_rules_check(icp_rules_t *rules, const icp_field_t fields[ICP_COLUMN_COUNT],
 	icp_name_t *name, icp_row_t *row, icp_fault_t *fault)
 {
@@ -274,8 +296,76 @@ int icp_rules_check(icp_rules_t *rules, const icp_field_t fields[ICP_COLUMN_COUN
 		(ret = check_licensed(rules, row, fields, fault)) != ICP_EOK) {
 		return ret;
 	}
-	row->domain = name->wire;
-	row->domain_length = name->length;
-	row->labels = name->labels;
+	set_domain(row, name);
 	return ICP_EOK;
+}
+
+static int check_op(enum icp_op *op, const icp_field_t *fields, icp_fault_t *fault)
+{
+	icp_field_t field = fields[ICP_COLUMN_OP];
+	if (field.length == 0) {
+		return refuse(fault, "op is missing", fields[ICP_COLUMN_DOMAIN]);
+	}
+	for (unsigned i = 0; i < sizeof op_names / sizeof *op_names; i++) {
+		if (strlen(op_names[i]) == field.length &&
+			memcmp(op_names[i], field.text, field.length) == 0) {
+			*op = (enum icp_op)i;
+			return ICP_EOK;
+		}
+	}
+	return refuse(fault, "op is not known", field);
+}
+
+/*! All sites of an entity at once; a site's number would be a mistake. */
+static int check_entity(icp_row_t *row, const icp_field_t *fields, icp_fault_t *fault)
+{
+	static const enum icp_column unused[] = {
+		ICP_COLUMN_DOMAIN, ICP_COLUMN_PROVIDER, ICP_COLUMN_STATUS};
+	static const char last[] = "号";
+	const size_t last_length = sizeof last - 1;
+	const char *op = op_names[ICP_OP_DEREGISTER_ENTITY];
+	icp_field_t field = fields[ICP_COLUMN_NUMBER];
+	for (size_t i = 0; i < sizeof unused / sizeof *unused; i++) {
+		if (fields[unused[i]].length > 0) {
+			return refuse_column(
+				fault, unused[i], "must be empty for ", op, fields[unused[i]]);
+		}
+	}
+	if (field.length == 0) {
+		return refuse_column(fault, ICP_COLUMN_NUMBER, "is missing for ", op, field);
+	}
+	int ret = take_number(row, field, fault);
+	if (ret == ICP_EOK &&
+		(field.length < last_length ||
+			memcmp(field.text + field.length - last_length, last, last_length) != 0)) {
+		return refuse(fault, "number is not an entity's, which ends in 号", field);
+	}
+	return ret;
+}
+
+int icp_rules_check_change(icp_rules_t *rules, const icp_field_t fields[ICP_COLUMN_COUNT],
+	icp_change_t *change, icp_fault_t *fault)
+{
+	icp_row_t *row = &change->row;
+	int ret = check_op(&change->op, fields, fault);
+	if (ret != ICP_EOK) {
+		return ret;
+	}
+	if (change->op == ICP_OP_UPSERT) {
+		return icp_rules_check(rules, fields, &change->name, row, fault);
+	}
+	*row = (icp_row_t){.approved_at = ICP_TIME_NONE,
+		.expires_at = ICP_TIME_NONE,
+		.rectify_by = ICP_TIME_NONE};
+	if (change->op == ICP_OP_DEREGISTER_ENTITY) {
+		change->name.length = 0;
+		change->name.labels = 0;
+		return check_entity(row, fields, fault);
+	}
+	ret = check_domain(rules, &change->name, fields[ICP_COLUMN_DOMAIN], fault);
+	if (ret == ICP_EOK) {
+		set_domain(row, &change->name);
+		ret = check_provider(row, fields, fault);
+	}
+	return ret;
 }

@@ -7,12 +7,14 @@
 
 #include "core/name.h"
 #include "core/row.h"
+#include "loader/changes.h"
 #include "loader/record.h"
 
 enum icp_column {
 	ICP_COLUMN_DOMAIN,
 	ICP_COLUMN_PROVIDER,
 	ICP_COLUMN_STATUS,
+	ICP_COLUMN_OP, /*!< Of delta feeds only. */
 	ICP_COLUMN_NUMBER,
 	ICP_COLUMN_APPROVED_AT,
 	ICP_COLUMN_EXPIRES_AT,
@@ -41,7 +43,7 @@ void icp_rules_destroy(icp_rules_t *rules);
 
 /*!
  * \brief Checks a row and reads it.
- * \param fields  one for each column; an absent column is an empty field
+ * \param fields  one for each column; an absent column is an empty field; op is not looked at
  * \param name    the domain
  * \param row     leads into the fields, the name and the rules, until the next call
  * \param fault   what is wrong first, in the order of the columns
@@ -51,3 +53,15 @@ void icp_rules_destroy(icp_rules_t *rules);
  */
 int icp_rules_check(icp_rules_t *rules, const icp_field_t fields[ICP_COLUMN_COUNT],
 	icp_name_t *name, icp_row_t *row, icp_fault_t *fault);
+
+/*!
+ * \brief Checks a row of a delta feed and reads it. Only what its op needs is looked at.
+ * \param change  its row leads into the fields, the change itself and the rules, until the next
+ *                call
+ * \param fault   what is wrong first: the op, else in the order of the columns
+ * \retval ICP_EOK
+ * \retval ICP_EINVAL  the row is bad
+ * \retval ICP_ENOMEM
+ */
+int icp_rules_check_change(icp_rules_t *rules, const icp_field_t fields[ICP_COLUMN_COUNT],
+	icp_change_t *change, icp_fault_t *fault);

@@ -9,10 +9,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "core/time.h"
+#include "loader/lmdb_error.h"
 
 #define COMMIT_BUCKETS 8192 /*!< What a transaction holds in memory; about 32 MiB. */
-#define PROBE_PAGES 256     /*!< More than LMDB writes at once. */
 #define PAGE_HEADER 16      /*!< LMDB's, on the page that a bucket fills. */
 #define SPARE_OCTETS ((uint64_t)256 * 1024 * 1024) /*!< Of the map, for deltas. */
 #define SPARE_TIMES 3                              /*!< Likewise; half-filled buckets take 2. */
@@ -25,7 +24,11 @@ struct icp_writer {
 	MDB_cursor *cursor; /*!< On the buckets; lives with the transaction. */
 	MDB_dbi meta;
 	MDB_dbi buckets;
+	MDB_dbi deltas;
 	uint64_t bucket_count;
+	uint64_t low; /*!< Of the bucket that is being filled. */
+	uint64_t digest;
+	uint64_t map_size;
 	size_t bucket_max; /*!< Octets. */
 	/* The bucket that is being filled: nodes, and their octets one after the other. */
 	icp_packed_node_t *nodes;
@@ -36,29 +39,9 @@ struct icp_writer {
 	size_t octet_capacity;
 };
 
-/*! LMDB calls a write that was cut short an I/O error. The next one tells why: mostly, no space.
- * The file is lost anyway. */
-static int short_write_cause(const icp_writer_t *writer)
-{
-	static const uint8_t page[4096];
-	int file;
-	if (mdb_env_get_fd(writer->env, &file) == MDB_SUCCESS) {
-		for (unsigned i = 0; i < PROBE_PAGES; i++) {
-			if (pwrite(file, page, sizeof page, lseek(file, 0, SEEK_END)) < 0) {
-				return errno;
-			}
-		}
-	}
-	return EIO;
-}
-
 static int failed(const icp_writer_t *writer, int rc)
 {
-	if (rc == EIO) {
-		rc = short_write_cause(writer);
-	}
-	return icp_fail(writer->diag, rc == ENOMEM ? ICP_ENOMEM : ICP_ESYS, "%s: %s", writer->path,
-		mdb_strerror(rc));
+	return icp_lmdb_failed(writer->path, rc, writer->diag);
 }
 
 static int begin(icp_writer_t *writer)
@@ -86,13 +69,14 @@ static int open_env(icp_writer_t *writer, uint64_t octets)
 	uint64_t size = SPARE_TIMES * octets + SPARE_OCTETS;
 	/* Whole MiB are whole pages everywhere. */
 	size = (size | 0xfffff) + 1;
+	writer->map_size = size;
 
 	int rc = mdb_env_create(&writer->env);
 	if (rc == MDB_SUCCESS) {
 		rc = mdb_env_set_mapsize(writer->env, size);
 	}
 	if (rc == MDB_SUCCESS) {
-		rc = mdb_env_set_maxdbs(writer->env, 2);
+		rc = mdb_env_set_maxdbs(writer->env, 3);
 	}
 	/* Nobody else can know the file, so it needs no lock; it is synced once, at the end. */
 	if (rc == MDB_SUCCESS) {
@@ -117,6 +101,10 @@ static int open_databases(icp_writer_t *writer)
 	if (rc == MDB_SUCCESS) {
 		rc = mdb_dbi_open(writer->txn, ICP_STORE_BUCKETS, MDB_CREATE | MDB_INTEGERKEY,
 			&writer->buckets);
+	}
+	if (rc == MDB_SUCCESS) {
+		rc = mdb_dbi_open(writer->txn, ICP_STORE_DELTAS, MDB_CREATE | MDB_INTEGERKEY,
+			&writer->deltas);
 	}
 	if (rc == MDB_SUCCESS) {
 		rc = mdb_cursor_open(writer->txn, writer->buckets, &writer->cursor);
@@ -191,7 +179,9 @@ static int put_bucket(icp_writer_t *writer, uint64_t high)
 		writer->nodes[i].data = at;
 		at += writer->nodes[i].length;
 	}
-	icp_bucket_encode(bucket.mv_data, writer->nodes, writer->node_count);
+	writer->digest += icp_bucket_encode(
+		bucket.mv_data, writer->nodes, writer->node_count, writer->low, high);
+	writer->low = high + 1;
 	writer->node_count = 0;
 	writer->octet_count = 0;
 	writer->bucket_count++;
@@ -251,49 +241,46 @@ int icp_writer_add(uint64_t hash, const uint8_t *node, size_t length, void *cont
 	return ICP_EOK;
 }
 
-static int put_text(icp_writer_t *writer, const char *name, const char *text)
+int icp_writer_delta(icp_writer_t *writer, uint64_t sequence, const uint8_t *stored, size_t length)
 {
-	MDB_val key = {.mv_size = strlen(name), .mv_data = (void *)name};
-	MDB_val value = {.mv_size = strlen(text), .mv_data = (void *)text};
-	return mdb_put(writer->txn, writer->meta, &key, &value, 0);
+	MDB_val key = {.mv_size = sizeof sequence, .mv_data = &sequence};
+	MDB_val value = {.mv_size = length, .mv_data = (void *)stored};
+	int rc = mdb_put(writer->txn, writer->deltas, &key, &value, 0);
+	return rc == MDB_SUCCESS ? ICP_EOK : failed(writer, rc);
 }
 
-static int put_meta(icp_writer_t *writer, const icp_store_info_t *info, const char *source)
+int icp_writer_put_info(struct MDB_txn *txn, unsigned meta, icp_store_info_t *info)
 {
-	const struct {
-		const char *name;
-		int64_t value;
-	} entries[] = {
-		{"format", ICP_STORE_FORMAT},
-		{"generation", (int64_t)info->generation},
-		{"sequence", (int64_t)info->sequence},
-		{"rows", (int64_t)info->rows},
-		{"nodes", (int64_t)info->nodes},
-		{"buckets", (int64_t)info->buckets},
-		{"as_of", info->as_of},
-		{"created_at", info->created_at},
-	};
-	int rc = put_text(writer, "source", source);
-	for (size_t i = 0; i < sizeof entries / sizeof *entries && rc == MDB_SUCCESS; i++) {
-		char text[24];
-		if (entries[i].value != ICP_TIME_NONE) {
-			snprintf(text, sizeof text, "%" PRId64, entries[i].value);
-			rc = put_text(writer, entries[i].name, text);
-		}
+	icp_info_entry_t entries[ICP_INFO_ENTRIES];
+	info->commit = mdb_txn_id(txn);
+	int rc = mdb_drop(txn, meta, 0);
+	size_t count = icp_info_entries(info, entries);
+	for (size_t i = 0; i < count && rc == MDB_SUCCESS; i++) {
+		MDB_val key = {
+			.mv_size = strlen(entries[i].key), .mv_data = (void *)entries[i].key};
+		MDB_val value = {.mv_size = strlen(entries[i].value), .mv_data = entries[i].value};
+		rc = mdb_put(txn, meta, &key, &value, 0);
 	}
 	return rc;
 }
 
-int icp_writer_finish(icp_writer_t *writer, icp_store_info_t *info, const char *source)
+int icp_writer_finish(icp_writer_t *writer, icp_store_info_t *info)
 {
-	if (writer->node_count > 0) {
-		int ret = put_bucket(writer, UINT64_MAX);
-		if (ret != ICP_EOK) {
-			return ret;
-		}
+	int ret = put_bucket(writer, UINT64_MAX);
+	if (ret != ICP_EOK) {
+		return ret;
 	}
 	info->buckets = writer->bucket_count;
-	int rc = put_meta(writer, info, source);
+	info->digest = writer->digest;
+	info->map_size = writer->map_size;
+	int rc = icp_writer_put_info(writer->txn, writer->meta, info);
+	if (rc == MDB_SUCCESS) {
+		rc = renew(writer);
+	}
+	/* The commit before the last one must have its entries too; see store.c. */
+	if (rc == MDB_SUCCESS) {
+		rc = icp_writer_put_info(writer->txn, writer->meta, info);
+	}
 	if (rc == MDB_SUCCESS) {
 		rc = commit(writer);
 	}

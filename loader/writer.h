@@ -30,9 +30,22 @@ void icp_writer_close(icp_writer_t *writer);
 int icp_writer_add(uint64_t hash, const uint8_t *node, size_t length, void *context);
 
 /*!
- * \brief Writes the last bucket and the meta entries, and brings all to the disk.
- * \param info    its member buckets is set here
- * \param source  name of the feed
+ * \brief Adds what is kept of a delta; after all nodes, by ascending sequence.
  * \retval ICP_EOK, ICP_ESYS, ICP_ENOMEM
  */
-int icp_writer_finish(icp_writer_t *writer, icp_store_info_t *info, const char *source);
+int icp_writer_delta(icp_writer_t *writer, uint64_t sequence, const uint8_t *stored, size_t length);
+
+/*!
+ * \brief Writes the last bucket and the meta entries, and brings all to the disk.
+ * \param info  what is known of the content is set here: buckets, commit, digest, map_size
+ * \retval ICP_EOK, ICP_ESYS, ICP_ENOMEM
+ */
+int icp_writer_finish(icp_writer_t *writer, icp_store_info_t *info);
+
+/*!
+ * \brief Replaces the meta entries in a transaction.
+ * \param meta  handle of ICP_STORE_META
+ * \param info  commit is set here
+ * \return LMDB's code
+ */
+int icp_writer_put_info(struct MDB_txn *txn, unsigned meta, icp_store_info_t *info);

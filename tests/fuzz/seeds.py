@@ -12,6 +12,8 @@ import dns.edns
 import dns.message
 import dns.rrset
 
+from seeds_files import CONFIG, FEED, MANIFEST
+
 CORPUS = pathlib.Path(__file__).parent / "corpus"
 
 A, AAAA, SVCB, HTTPS, OTHER = range(5)  # The types' places in fuzz_rdata.c.
@@ -168,26 +170,28 @@ def node(name, *rows, below=False):
 
 
 def bucket(*nodes, shift=0):
-    """Checksum and fingerprints are left to the harness."""
-    at = 6 + 3 * len(nodes)
+    """Checksums and fingerprints are left to the harness."""
+    nodes = [b"\0" * 4 + octets for octets in nodes]
+    at = 22 + 3 * len(nodes)
     offsets = b""
     for octets in nodes:
         offsets += struct.pack("<H", at + shift)
         at += len(octets)
-    return b"\0" * 4 + struct.pack("<H", len(nodes)) + b"\0" * len(nodes) + offsets + b"".join(
-        nodes)
+    head = b"\0" * 4 + struct.pack("<HQQ", len(nodes), 0, 2**64 - 1)
+    return head + b"\0" * len(nodes) + offsets + b"".join(nodes)
 
 
 ONE = node("example.com", row(0))
 TWO = node("www.example.com", row(4), row(0x10, rest=b"\2"))
 
 BUCKET = {
-    "count-too-large": b"\0" * 4 + b"\xff\xff" + b"\0" * 20,
+    "count-too-large": b"\0" * 4 + b"\xff\xff" + b"\0" * 40,
     "cut-node": bucket(ONE)[:-1],
     "cut-row": bucket(node("example.com", row(0)[:-1])),
     "empty-non-terminal": bucket(node("example.com", below=True)),
     "more-rows-than-counted": bucket(node("example.com", row(0) + row(4))),
-    "no-nodes": b"\0" * 7,
+    "no-nodes": bucket(),
+    "no-nodes-and-more": bucket() + b"\0",
     "node-without-rows": bucket(node("example.com")),
     "offset-behind-the-end": bucket(ONE, shift=100),
     "offset-in-the-head": bucket(ONE, shift=-4),
@@ -334,10 +338,51 @@ RESOLVE = {
     "silence": b"",
 }
 
+def pair(op, name, rest=b""):
+    return bytes([op]) + text(wire(name)[:-1]) + rest
+
+
+def entity(number):
+    return bytes([2]) + text(number.encode())
+
+
+UPSERT, DELETE = 0, 1
+
+
+def changes(*operations):
+    """The seal is left to the harness."""
+    return b"\0" * 8 + b"".join(operations)
+
+
+CHANGES = {
+    "all-ops": changes(pair(UPSERT, "example.com", row(0)),
+                       pair(DELETE, "www.example.com", text(b"qcloud")),
+                       entity("京ICP备11018762号")),
+    "cut-name": changes(pair(DELETE, "example.com")[:-1]),
+    "cut-number": changes(entity("京ICP备11018762号")[:-1]),
+    "cut-row": changes(pair(UPSERT, "example.com", row(0)[:-1])),
+    "licensed": changes(pair(UPSERT, "example.com", row(0x80, rest=b"\2\0" + LICENSED))),
+    "name-of-one-label": changes(pair(DELETE, "com", text(b"qcloud"))),
+    "name-upper-case": changes(pair(DELETE, "Example.com", text(b"qcloud"))),
+    "none": b"\xc2\x94\xd3\x38\x05\x80\x06\x2d",
+    "number-not-utf-8": changes(b"\2\1\xff"),
+    "number-of-none": changes(b"\2\0"),
+    "op-unknown": changes(pair(3, "example.com", text(b"qcloud"))),
+    "provider-upper-case": changes(pair(DELETE, "example.com", text(b"QCLOUD"))),
+    "row-number-not-utf-8": changes(pair(UPSERT, "example.com", row(0, number=b"\xff"))),
+    "same-pair-twice": changes(pair(UPSERT, "a.cn", row(4, number=b"")), pair(
+        UPSERT, "a.cn", row(0x73, rest=b"\2\4\x80\1"))),
+    "seal-cut": b"\0" * 7,
+}
+
 SEEDS = {
     "address": ADDRESS,
     "answer": ANSWER,
     "bucket": BUCKET,
+    "changes": CHANGES,
+    "config": CONFIG,
+    "feed": FEED,
+    "manifest": MANIFEST,
     "name_text": NAME_TEXT,
     "name_wire": NAME_WIRE,
     "rdata": RDATA,

@@ -72,7 +72,7 @@ def test_status_in_text(site):
     assert "generation  1\n" in text and "sequence    7\n" in text
 
 
-@pytest.mark.parametrize("arguments", [[], ["full"], ["delta", "x"], ["full", "a", "b"], ["-x"]])
+@pytest.mark.parametrize("arguments", [[], ["full"], ["delta"], ["rollback", "x"], ["full", "a", "b"], ["-x"]])
 def test_usage_errors_exit_2(site, arguments):
     assert site.run(*arguments).returncode == 2
 

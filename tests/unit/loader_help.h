@@ -107,6 +107,16 @@ static inline const char *in_dir(const site_t *site, const char *name)
 	return paths[turn];
 }
 
+static inline icp_session_options_t site_options(const site_t *site)
+{
+	return (icp_session_options_t){
+		.store = site->store,
+		.now = NOW,
+		.keep = ICP_KEEP_DEFAULT,
+		.notice = keep_notice,
+	};
+}
+
 /*! Loads a feed that need not have a manifest, if so said. */
 static inline int load_file(site_t *site, const char *path, bool manifest_optional)
 {
@@ -114,11 +124,9 @@ static inline int load_file(site_t *site, const char *path, bool manifest_option
 	icp_progress_init(&progress, NULL, still_clock);
 	const icp_full_job_t job = {
 		.feed = path,
-		.store = site->store,
 		.manifest_optional = manifest_optional,
-		.wait = false,
-		.now = NOW,
-		.notice = keep_notice,
+		.max_lost = ICP_MAX_LOST_DEFAULT,
+		.options = site_options(site),
 		.progress = &progress,
 	};
 	site->bad = (icp_bad_t){.total = 0};

@@ -1,0 +1,295 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include <lmdb.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/store_private.h"
+
+#define FIRST_ROWS 32     /*!< More than a name and its parents have, nearly always. */
+#define SNAPSHOT_TRIES 16 /*!< Two commits have to come in between each time. */
+
+int icp_reader_init(icp_reader_t *reader, icp_store_t *store, icp_diag_t *diag)
+{
+	*reader = (icp_reader_t){.store = NULL};
+	icp_row_t *items = malloc(FIRST_ROWS * sizeof *items);
+	if (items == NULL) {
+		return icp_fail(diag, ICP_ENOMEM, "out of memory");
+	}
+	int rc = mdb_txn_begin(store->env, NULL, MDB_RDONLY, &reader->txn);
+	if (rc != MDB_SUCCESS) {
+		free(items);
+		*reader = (icp_reader_t){.store = NULL};
+		return icp_fail(
+			diag, icp_store_from_lmdb(rc), "store reader: %s", mdb_strerror(rc));
+	}
+	mdb_txn_reset(reader->txn);
+	reader->rows = (icp_rows_t){.items = items, .capacity = FIRST_ROWS};
+	reader->store = icp_store_ref(store);
+	return ICP_EOK;
+}
+
+void icp_reader_deinit(icp_reader_t *reader)
+{
+	if (reader->store == NULL) {
+		return;
+	}
+	mdb_txn_abort(reader->txn);
+	free(reader->rows.items);
+	icp_store_unref(reader->store);
+	*reader = (icp_reader_t){.store = NULL};
+}
+
+/*! Reads a meta page of the map. ICP_EBUSY: it is not that of the transaction. */
+static int read_meta(const icp_store_t *store, uint64_t txn, uint64_t file_size, icp_pages_t *pages)
+{
+	uint8_t octets[ICP_PAGES_META_SIZE];
+	unsigned slot = txn & 1;
+	memcpy(octets, store->map + slot * store->page_size, sizeof octets);
+	int ret = icp_pages_meta(pages, octets, slot, file_size);
+	pages->map = store->map;
+	if (ret == ICP_EOK &&
+		(pages->page_size != store->page_size || pages->map_size != store->map_size)) {
+		ret = ICP_EDAMAGED;
+	}
+	return ret == ICP_EOK && pages->txn != txn ? ICP_EBUSY : ret;
+}
+
+/*!
+ * Looks at the commit before. Two commits always stand in the file, each with its entries under a
+ * seal; a meta page whose number was changed, so that the older one seems to be the newer, does not
+ * fit to its entries.
+ */
+static int check_other_meta(const icp_store_t *store, uint64_t txn, uint64_t file_size)
+{
+	icp_pages_t other;
+	icp_pages_t again;
+	icp_store_info_t info;
+	int ret = read_meta(store, txn - 1, file_size, &other);
+	if (ret == ICP_EBUSY) {
+		/* A commit that came meanwhile. */
+		return other.txn == txn + 1 ? ICP_EOK : ICP_EDAMAGED;
+	}
+	if (ret == ICP_EOK) {
+		ret = icp_info_read(&info, &other);
+	}
+	/* Its pages are not ours to keep: they may have been overwritten by the next commit. */
+	if (ret != ICP_EOK && read_meta(store, txn - 1, file_size, &again) == ICP_EBUSY &&
+		again.txn == txn + 1) {
+		return ICP_EOK;
+	}
+	return ret;
+}
+
+/*! Gets to know a commit that the reader has not seen yet. ICP_EBUSY: others came after it. */
+static int read_commit(icp_reader_t *reader, uint64_t txn)
+{
+	struct stat st;
+	icp_pages_t pages;
+	if (!icp_store_stat(reader->store, &st)) {
+		return ICP_ESYS;
+	}
+	reader->pages.txn = 0;
+	int ret = read_meta(reader->store, txn, (uint64_t)st.st_size, &pages);
+	if (ret == ICP_EOK) {
+		ret = icp_info_read(&reader->info, &pages);
+	}
+	if (ret == ICP_EOK) {
+		ret = check_other_meta(reader->store, txn, (uint64_t)st.st_size);
+	}
+	if (ret != ICP_EOK) {
+		return ret;
+	}
+	if (icp_pages_tree(&pages, ICP_STORE_BUCKETS, &reader->buckets) != 1 ||
+		!reader->buckets.integer_keys || reader->buckets.entries != reader->info.buckets ||
+		icp_pages_tree(&pages, ICP_STORE_DELTAS, &reader->deltas) != 1 ||
+		!reader->deltas.integer_keys) {
+		return ICP_EDAMAGED;
+	}
+	reader->pages = pages;
+	return ICP_EOK;
+}
+
+int icp_reader_begin(icp_reader_t *reader)
+{
+	int ret = ICP_EDAMAGED;
+	if (atomic_load_explicit(&reader->store->spoilt, memory_order_relaxed)) {
+		return ICP_EDAMAGED;
+	}
+	/* What looks like damage may be a page that is being written. */
+	for (unsigned i = 0; i < SNAPSHOT_TRIES; i++) {
+		int rc = mdb_txn_renew(reader->txn);
+		if (rc != MDB_SUCCESS) {
+			return icp_store_from_lmdb(rc);
+		}
+		uint64_t txn = mdb_txn_id(reader->txn);
+		ret = txn == reader->pages.txn ? ICP_EOK : read_commit(reader, txn);
+		if (ret == ICP_EOK) {
+			reader->rows.count = 0;
+			return ICP_EOK;
+		}
+		mdb_txn_reset(reader->txn);
+	}
+	return ret == ICP_EBUSY ? ICP_EDAMAGED : ret;
+}
+
+void icp_reader_end(icp_reader_t *reader)
+{
+	reader->rows.count = 0;
+	mdb_txn_reset(reader->txn);
+}
+
+static int add_rows(icp_reader_t *reader, const icp_node_t *node, unsigned labels)
+{
+	icp_rows_t *rows = &reader->rows;
+	size_t wanted = rows->count + node->row_count;
+	if (wanted > rows->capacity) {
+		icp_row_t *items = realloc(rows->items, 2 * wanted * sizeof *items);
+		if (items == NULL) {
+			return ICP_ENOMEM;
+		}
+		rows->items = items;
+		rows->capacity = 2 * wanted;
+	}
+	size_t at = 0;
+	for (size_t i = 0; i < node->row_count; i++) {
+		icp_row_t *row = &rows->items[rows->count];
+		size_t octets = icp_row_decode(row, node->rows + at, node->rows_length - at);
+		if (octets == 0) {
+			return ICP_EDAMAGED;
+		}
+		row->domain = node->name;
+		row->domain_length = node->name_length;
+		row->labels = (uint8_t)labels;
+		rows->count++;
+		at += octets;
+	}
+	return ICP_EOK;
+}
+
+int icp_reader_rows(icp_reader_t *reader, const icp_node_t *node)
+{
+	icp_name_t name;
+	if (icp_name_from_stored(&name, node->name, node->name_length) != ICP_EOK) {
+		return ICP_EDAMAGED;
+	}
+	return add_rows(reader, node, name.labels);
+}
+
+int icp_reader_open(icp_reader_t *reader, const char *path, icp_diag_t *diag)
+{
+	icp_store_t *store;
+	int ret = icp_store_open_file(&store, path, diag);
+	if (ret != ICP_EOK) {
+		return ret;
+	}
+	ret = icp_reader_init(reader, store, diag);
+	icp_store_unref(store);
+	if (ret != ICP_EOK) {
+		return ret;
+	}
+	ret = icp_reader_begin(reader);
+	if (ret != ICP_EOK) {
+		icp_reader_deinit(reader);
+		return icp_fail(diag, ret, "%s: %s", path, icp_strerror(ret));
+	}
+	return ICP_EOK;
+}
+
+void icp_reader_close(icp_reader_t *reader)
+{
+	icp_reader_end(reader);
+	icp_reader_deinit(reader);
+}
+
+int icp_reader_find_node(
+	icp_reader_t *reader, const uint8_t *name, size_t name_length, icp_node_t *node)
+{
+	uint64_t hash = icp_name_hash(name, name_length);
+	icp_entry_t bucket;
+	/* The last bucket answers for all hashes that are left. */
+	if (icp_pages_find(&reader->pages, &reader->buckets, hash, &bucket) != 1) {
+		return ICP_EDAMAGED;
+	}
+	return icp_bucket_find(bucket.data, bucket.data_size, hash, name, name_length, node);
+}
+
+int icp_reader_find(icp_reader_t *reader, const icp_name_t *name)
+{
+	uint8_t offsets[ICP_NAME_LABELS_MAX + 1];
+	icp_name_suffixes(name, offsets);
+	reader->rows.count = 0;
+
+	for (unsigned labels = 2; labels <= name->labels; labels++) {
+		icp_node_t node = {.name = NULL};
+		size_t at = offsets[labels];
+		int ret = icp_reader_find_node(reader, name->wire + at, name->length - at, &node);
+		if (ret <= 0) {
+			return ret;
+		}
+		ret = add_rows(reader, &node, labels);
+		if (ret != ICP_EOK) {
+			return ret;
+		}
+		if (!node.below) {
+			break;
+		}
+	}
+	return ICP_EOK;
+}
+
+int icp_reader_each_bucket(icp_reader_t *reader, icp_bucket_visit_t visit, void *context)
+{
+	icp_pages_walk_t walk;
+	icp_entry_t entry;
+	int ret;
+	icp_pages_walk(&walk, &reader->pages, &reader->buckets);
+	while ((ret = icp_pages_walk_next(&walk, &entry)) == 1) {
+		ret = entry.key_size == sizeof(uint64_t)
+			      ? visit(icp_entry_number(&entry), entry.data, entry.data_size,
+					context)
+			      : ICP_EDAMAGED;
+		if (ret != ICP_EOK) {
+			return ret;
+		}
+	}
+	return ret;
+}
+
+void icp_walk_begin(icp_walk_t *walk, icp_reader_t *reader)
+{
+	icp_pages_walk(&walk->pages, &reader->pages, &reader->buckets);
+	walk->count = 0;
+	walk->at = 0;
+}
+
+int icp_walk_next(icp_walk_t *walk, icp_node_t *node)
+{
+	while (walk->at == walk->count) {
+		icp_entry_t entry;
+		int ret = icp_pages_walk_next(&walk->pages, &entry);
+		if (ret != 1) {
+			return ret;
+		}
+		walk->bucket = entry.data;
+		walk->length = entry.data_size;
+		walk->at = 0;
+		if (icp_bucket_open(walk->bucket, walk->length, &walk->count) != ICP_EOK) {
+			walk->count = 0;
+			return ICP_EDAMAGED;
+		}
+	}
+	int ret = icp_bucket_node(walk->bucket, walk->length, walk->at++, node);
+	return ret == ICP_EOK ? 1 : ret;
+}
+
+int icp_reader_delta(icp_reader_t *reader, uint64_t sequence, const uint8_t **data, size_t *length)
+{
+	icp_entry_t entry;
+	int ret = icp_pages_find(&reader->pages, &reader->deltas, sequence, &entry);
+	if (ret == 1) {
+		ret = icp_entry_number(&entry) == sequence;
+		*data = entry.data;
+		*length = entry.data_size;
+	}
+	return ret;
+}

@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "loader/session.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "core/time.h"
+#include "loader/update.h"
+
+/*! Was the change committed that a batch of the audit log tells of? */
+static int was_committed(uint64_t generation, uint64_t commit, void *context)
+{
+	const icp_session_t *session = context;
+	const icp_store_info_t *current = &session->current;
+	if (session->current_code != ICP_EOK || current->generation != generation) {
+		return 0;
+	}
+	return commit == ICP_AUDIT_LINK || current->commit >= commit;
+}
+
+int icp_session_refresh(icp_session_t *session, icp_diag_t *diag)
+{
+	uint64_t size;
+	session->current_code = icp_generations_info(
+		session->options.store, 0, &session->current, &size, &session->current_diag);
+	switch (session->current_code) {
+	case ICP_EOK:
+		return ICP_EOK;
+	case ICP_ENOSTORE:
+	case ICP_EDAMAGED:
+	case ICP_EVERSION:
+		session->current = (icp_store_info_t){.as_of = ICP_TIME_NONE};
+		return ICP_EOK;
+	default:
+		return icp_fail(diag, session->current_code, "%s", session->current_diag.text);
+	}
+}
+
+/*! Removes what was renamed but did not become current before its loader ended. */
+static void remove_half_promoted(icp_session_t *session)
+{
+	uint64_t *numbers;
+	size_t count;
+	const char *store = session->options.store;
+	if (session->current_code != ICP_EOK ||
+		icp_generations_list(store, &numbers, &count, NULL) != ICP_EOK) {
+		return;
+	}
+	for (size_t i = 0; i < count && numbers[i] > session->current.generation; i++) {
+		icp_store_info_t info;
+		uint64_t size;
+		/* One that was rolled back from bears the number of what is in its place. */
+		if (icp_generations_info(store, numbers[i], &info, &size, NULL) == ICP_EOK &&
+			info.superseded == 0) {
+			icp_generations_discard(&session->generations, numbers[i]);
+		}
+	}
+	free(numbers);
+}
+
+int icp_session_open(icp_session_t *session, const icp_session_options_t *options, icp_diag_t *diag)
+{
+	*session = (icp_session_t){.options = *options};
+	int ret = icp_generations_open(
+		&session->generations, options->store, options->wait, options->notice, diag);
+	if (ret != ICP_EOK) {
+		return ret;
+	}
+	ret = icp_session_refresh(session, diag);
+	if (ret == ICP_EOK) {
+		ret = icp_audit_recover(
+			&session->generations, was_committed, session, options->notice, diag);
+	}
+	if (ret != ICP_EOK) {
+		icp_session_close(session);
+		return ret;
+	}
+	remove_half_promoted(session);
+	return ICP_EOK;
+}
+
+void icp_session_close(icp_session_t *session)
+{
+	icp_generations_close(&session->generations);
+}
+
+uint64_t icp_session_replaced(const icp_session_t *session)
+{
+	uint64_t *numbers;
+	size_t count;
+	uint64_t found = session->current.generation;
+	const char *store = session->options.store;
+	if (session->current_code == ICP_EOK ||
+		icp_generations_list(store, &numbers, &count, NULL) != ICP_EOK) {
+		return found;
+	}
+	for (size_t i = 0; i < count && found == 0; i++) {
+		icp_store_info_t info;
+		uint64_t size;
+		if (icp_generations_info(store, numbers[i], &info, &size, NULL) == ICP_EOK) {
+			found = numbers[i];
+		}
+	}
+	free(numbers);
+	return found;
+}
+
+int icp_session_number(const icp_session_t *session, uint64_t *number, icp_diag_t *diag)
+{
+	uint64_t *numbers;
+	size_t count;
+	int ret = icp_generations_list(session->options.store, &numbers, &count, diag);
+	if (ret == ICP_EOK) {
+		*number = (count > 0 ? numbers[0] : 0) + 1;
+		free(numbers);
+	}
+	return ret;
+}
+
+int icp_session_audit(const icp_session_t *session, icp_audit_t **audit,
+	const icp_store_info_t *after, icp_diag_t *diag)
+{
+	const icp_audit_batch_t batch = {
+		.rectify_overdue = session->options.rectify_overdue,
+		.now = session->options.now,
+		.generation = after->generation,
+		.sequence = after->sequence,
+		.source = after->source,
+	};
+	return icp_audit_begin(audit, &session->generations, &batch, diag);
+}
+
+/*! Readers that hold a generation see this with their next snapshot, and look for the new one. What
+ * can't be written is no harm: they look once a second anyway. */
+static void leave_word(const icp_session_t *session, uint64_t in, uint64_t number)
+{
+	icp_update_t *update;
+	char *path = icp_generations_path(&session->generations, in);
+	if (path != NULL && icp_update_open(&update, path, true, NULL) == ICP_EOK) {
+		(void)icp_update_supersede(update, number, NULL);
+		icp_update_close(update);
+	}
+	free(path);
+}
+
+int icp_session_publish(icp_session_t *session, uint64_t number, bool building, icp_audit_t *audit,
+	icp_diag_t *diag)
+{
+	const icp_generations_t *generations = &session->generations;
+	icp_diag_t trouble = {""};
+	int ret = icp_audit_prepare(audit, ICP_AUDIT_LINK);
+	if (ret == ICP_EOK && building) {
+		ret = icp_generations_settle(generations, number, diag);
+	}
+	if (ret == ICP_EOK) {
+		ret = icp_generations_point(generations, number, diag);
+	}
+	if (ret != ICP_EOK) {
+		icp_audit_cancel(audit);
+		return ret;
+	}
+	if (session->current_code == ICP_EOK) {
+		leave_word(session, session->current.generation, number);
+	}
+	if (icp_audit_commit(audit) != ICP_EOK) {
+		icp_fail(&trouble, ICP_ESYS,
+			"%s: the audit log can't be written now; the next load will do it",
+			session->options.store);
+		session->options.notice(trouble.text);
+	}
+	return ICP_EOK;
+}

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*!
+ * A loader at work on a store: it holds the lock, what an interrupted one left behind is in order,
+ * and it knows the current generation. One thread.
+ */
+#pragma once
+
+#include "core/verdict.h"
+#include "loader/audit.h"
+#include "loader/generations.h"
+
+#define ICP_KEEP_DEFAULT 3 /*!< Generations: the current one and two before it. */
+#define ICP_KEEP_MAX 1000
+
+/*! What is the same for all commands that write. */
+typedef struct {
+	const char *store;
+	bool wait;                        /*!< For another loader to finish. */
+	int64_t now;                      /*!< Seconds. */
+	unsigned keep;                    /*!< Generations; 1 to ICP_KEEP_MAX. */
+	enum icp_verdict rectify_overdue; /*!< Of the configuration; ICP_PASS without one. */
+	icp_notice_t notice;
+} icp_session_options_t;
+
+typedef struct {
+	icp_session_options_t options;
+	icp_generations_t generations;
+	/*! ICP_EOK; ICP_ENOSTORE: there is none; ICP_EDAMAGED, ICP_EVERSION: it can't be read. */
+	int current_code;
+	icp_store_info_t current; /*!< With ICP_EOK; else zero but for as_of, ICP_TIME_NONE. */
+	icp_diag_t current_diag;  /*!< Without ICP_EOK: why. */
+} icp_session_t;
+
+/*!
+ * \brief Begins. What options point at must outlive the session.
+ * \retval ICP_EOK
+ * \retval ICP_EBUSY, ICP_ESYS, ICP_ENOMEM
+ */
+int icp_session_open(
+	icp_session_t *session, const icp_session_options_t *options, icp_diag_t *diag);
+
+/*! \brief Gives the lock back. */
+void icp_session_close(icp_session_t *session);
+
+/*! \brief Reads anew what the current generation is. \retval as icp_session_open */
+int icp_session_refresh(icp_session_t *session, icp_diag_t *diag);
+
+/*!
+ * \brief The generation that a new one will replace: the current one, or the newest that can be
+ * read; 0: none.
+ */
+uint64_t icp_session_replaced(const icp_session_t *session);
+
+/*! \brief A number that no generation has. \retval ICP_EOK, ICP_ESYS, ICP_ENOMEM */
+int icp_session_number(const icp_session_t *session, uint64_t *number, icp_diag_t *diag);
+
+/*!
+ * \brief Begins the audit batch of a change.
+ * \retval ICP_EOK, ICP_ENOMEM
+ */
+int icp_session_audit(const icp_session_t *session, icp_audit_t **audit,
+	const icp_store_info_t *after, icp_diag_t *diag);
+
+/*!
+ * \brief Makes a generation current in one step, and leaves word of it in the one before.
+ * \param number    of a generation that lies finished under its building name, or under its own
+ * \param building  which of them
+ * \param audit     with all lines of the change; taken over
+ * \retval ICP_EOK
+ * \retval ICP_ESYS  nothing changed
+ */
+int icp_session_publish(icp_session_t *session, uint64_t number, bool building, icp_audit_t *audit,
+	icp_diag_t *diag);
