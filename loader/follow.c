@@ -173,6 +173,7 @@ static int catch_up(work_t *work, icp_diag_t *diag)
 			if (ret != ICP_EOK) {
 				return ret;
 			}
+			work->pause = PAUSE_MIN_MS;
 		}
 	}
 	return ret;

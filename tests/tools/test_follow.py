@@ -176,9 +176,11 @@ def test_sessions_that_are_terminated(filings, follower):
     """Again and again, while changes are committed."""
     sites = [filings.filed(f"d{i}.cn", ordinal=i) for i in range(1, 6)]
     follower.start()
-    for i in range(10):
+    for _ in range(10):
+        before = follower.status()["sequence"]
         for site in sites:
             toggle(filings, site)
+        wait_until(lambda after=before: follower.status()["sequence"] > after, "it applies")
         for pid in wait_until(follower.sessions, "it is connected"):
             filings.execute("SELECT pg_terminate_backend(%s)", pid)
     follower.catches_up()
@@ -207,7 +209,7 @@ def test_kills(filings, follower):
         for _ in range(15):
             enough = follower.status()["sequence"] + draw.randrange(1, 4)
             follower.start()
-            wait_until(lambda: follower.status()["sequence"] >= enough, "it applies")
+            wait_until(lambda least=enough: follower.status()["sequence"] >= least, "it applies")
             assert follower.stop(signal.SIGKILL) == -signal.SIGKILL
     finally:
         finished.set()
