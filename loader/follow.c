@@ -3,7 +3,9 @@
 
 #include <inttypes.h>
 #include <poll.h>
+#include <signal.h>
 #include <string.h>
+#include <sys/signalfd.h>
 
 #include "loader/feed.h"
 #include "loader/generations.h"
@@ -222,6 +224,16 @@ static int step(work_t *work, icp_diag_t *diag)
 	}
 	work->pause = PAUSE_MIN_MS;
 	return icp_pg_wait(work->pg, HEARTBEAT_MS, diag);
+}
+
+int icp_follow_stop(void)
+{
+	sigset_t signals;
+	sigemptyset(&signals);
+	sigaddset(&signals, SIGINT);
+	sigaddset(&signals, SIGTERM);
+	sigprocmask(SIG_BLOCK, &signals, NULL);
+	return signalfd(-1, &signals, SFD_CLOEXEC);
 }
 
 int icp_follow(const icp_follow_job_t *job, icp_follow_result_t *result, icp_diag_t *diag)

@@ -27,6 +27,10 @@ typedef struct {
 	icp_bad_t bad;                  /*!< Its bad rows. */
 } icp_follow_result_t;
 
+/*! \brief A descriptor that tells of SIGINT and SIGTERM, which do nothing else from now on; -1:
+ * errno says why. */
+int icp_follow_stop(void);
+
 /*!
  * \brief Connects, catches up, and then applies changes as they are committed. A connection that
  *        breaks is made again, with a growing pause between tries; the first one must succeed.

@@ -8,7 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/signalfd.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -161,25 +160,6 @@ static int done(int code, const char *what)
 	return EXIT_DONE;
 }
 
-static int load_database(const options_t *options, icp_full_job_t *job, icp_full_result_t *result,
-	icp_bad_t *bad, icp_diag_t *diag)
-{
-	icp_pg_t *pg;
-	icp_full_origin_t origin;
-	int code = icp_pg_open(&pg, options->from, -1, diag);
-	if (code != ICP_EOK) {
-		return code;
-	}
-	code = icp_pg_feed(pg, options->query, &origin, diag);
-	if (code == ICP_EOK) {
-		job->feed = options->query != NULL ? ICP_PG_QUERY : ICP_PG_FEED;
-		job->origin = &origin;
-		code = icp_full_load(job, result, bad, diag);
-	}
-	icp_pg_close(pg);
-	return code;
-}
-
 static int run_full(const options_t *options, int count, char **arguments)
 {
 	icp_progress_t progress;
@@ -188,16 +168,18 @@ static int run_full(const options_t *options, int count, char **arguments)
 	icp_diag_t diag = {""};
 	(void)count;
 	icp_progress_init(&progress, isatty(STDERR_FILENO) ? stderr : NULL, monotonic_milliseconds);
-	icp_full_job_t job = {
-		.feed = arguments[0],
+	const char *database = options->query != NULL ? ICP_PG_QUERY : ICP_PG_FEED;
+	const icp_full_job_t job = {
+		.feed = options->from != NULL ? database : arguments[0],
 		.manifest_optional = options->no_manifest,
 		.force = options->force,
 		.max_lost = options->max_lost,
 		.options = options->session,
 		.progress = &progress,
 	};
-	int code = options->from != NULL ? load_database(options, &job, &result, &bad, &diag)
-					 : icp_full_load(&job, &result, &bad, &diag);
+	int code = options->from != NULL
+			   ? icp_pg_load(options->from, options->query, &job, &result, &bad, &diag)
+			   : icp_full_load(&job, &result, &bad, &diag);
 	icp_bad_print(&bad, job.feed, stderr);
 	if (code != ICP_EOK) {
 		return failed(code, &diag);
@@ -244,17 +226,6 @@ static void print_applied(const icp_delta_result_t *result, const char *feed, vo
 	(void)done(icp_report_delta(result, feed, options->json, stdout), "the delta is applied");
 }
 
-/*! A descriptor that tells of SIGINT and SIGTERM, which do nothing else from now on. */
-static int open_stop(void)
-{
-	sigset_t signals;
-	sigemptyset(&signals);
-	sigaddset(&signals, SIGINT);
-	sigaddset(&signals, SIGTERM);
-	sigprocmask(SIG_BLOCK, &signals, NULL);
-	return signalfd(-1, &signals, SFD_CLOEXEC);
-}
-
 static int run_follow(const options_t *options, int count, char **arguments)
 {
 	icp_follow_result_t result;
@@ -267,7 +238,7 @@ static int run_follow(const options_t *options, int count, char **arguments)
 		.session = options->session,
 		.clock = wall_seconds,
 		.once = options->once,
-		.stop = open_stop(),
+		.stop = icp_follow_stop(),
 		.applied = print_applied,
 		.context = &printed,
 	};

@@ -323,7 +323,8 @@ static int take_sequence(icp_pg_t *pg, const PGresult *result, int row, int colu
 	return ret;
 }
 
-int icp_pg_feed(icp_pg_t *pg, const char *query, icp_full_origin_t *origin, icp_diag_t *diag)
+/*! Begins to read a full feed. */
+static int open_feed(icp_pg_t *pg, const char *query, icp_full_origin_t *origin, icp_diag_t *diag)
 {
 	PGresult *result;
 	pg->name = "postgresql:icpgate_sequence";
@@ -469,4 +470,23 @@ ssize_t icp_pg_give(void *context, char *into, size_t room, icp_diag_t *diag)
 		used += size;
 	}
 	return (ssize_t)used;
+}
+
+int icp_pg_load(const char *conninfo, const char *query, const icp_full_job_t *job,
+	icp_full_result_t *result, icp_bad_t *bad, icp_diag_t *diag)
+{
+	icp_pg_t *pg;
+	icp_full_origin_t origin;
+	icp_full_job_t given = *job;
+	int ret = icp_pg_open(&pg, conninfo, -1, diag);
+	if (ret != ICP_EOK) {
+		return ret;
+	}
+	ret = open_feed(pg, query, &origin, diag);
+	if (ret == ICP_EOK) {
+		given.origin = &origin;
+		ret = icp_full_load(&given, result, bad, diag);
+	}
+	icp_pg_close(pg);
+	return ret;
 }

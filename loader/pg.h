@@ -41,13 +41,6 @@ void icp_pg_close(icp_pg_t *pg);
 /*! \brief Whether the last failure is one that another connection, later, may not have. */
 bool icp_pg_may_recover(const icp_pg_t *pg);
 
-/*!
- * \brief Begins to read a full feed, in a snapshot of its own, and says which sequence this shows.
- * \param query   rows of a full feed; NULL: the view icpgate_feed
- * \param origin  for icp_full_load; lives as long as pg, which is good for nothing else then
- */
-int icp_pg_feed(icp_pg_t *pg, const char *query, icp_full_origin_t *origin, icp_diag_t *diag);
-
 /*! \brief From now on icp_pg_wait ends when a change is committed. */
 int icp_pg_listen(icp_pg_t *pg, icp_diag_t *diag);
 
@@ -72,3 +65,12 @@ int icp_pg_changes(icp_pg_t *pg, uint64_t sequence, icp_diag_t *diag);
 
 /*! \brief For icp_stream_from: the CSV of what was begun. The context is an icp_pg_t. */
 ssize_t icp_pg_give(void *context, char *into, size_t room, icp_diag_t *diag);
+
+/*!
+ * \brief Loads a full feed, read in one snapshot together with the sequence that it shows.
+ * \param query  rows of a full feed; NULL: the view icpgate_feed
+ * \param job    its feed is the name for messages, its origin is not looked at
+ * \retval those of icp_pg_open and icp_full_load
+ */
+int icp_pg_load(const char *conninfo, const char *query, const icp_full_job_t *job,
+	icp_full_result_t *result, icp_bad_t *bad, icp_diag_t *diag);
