@@ -126,8 +126,7 @@ static int apply_in_place(icp_delta_t *delta, icp_changes_t *changes,
 		return ret;
 	}
 	if (icp_audit_commit(watch->audit) != ICP_EOK) {
-		delta->session.options.notice(
-			"the audit log can't be written now; the next load will do it");
+		icp_session_tell_late(&delta->session, diag);
 	}
 	delta->session.current = *icp_update_info(delta->update);
 	return ICP_EOK;

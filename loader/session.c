@@ -11,11 +11,13 @@
 static int was_committed(uint64_t generation, uint64_t commit, void *context)
 {
 	const icp_session_t *session = context;
-	const icp_store_info_t *current = &session->current;
-	if (session->current_code != ICP_EOK || current->generation != generation) {
+	if (icp_generations_current(&session->generations) != generation) {
 		return 0;
 	}
-	return commit == ICP_AUDIT_LINK || current->commit >= commit;
+	if (commit == ICP_AUDIT_LINK) {
+		return 1;
+	}
+	return session->current_code == ICP_EOK ? session->current.commit >= commit : 2;
 }
 
 int icp_session_refresh(icp_session_t *session, icp_diag_t *diag)
@@ -143,11 +145,18 @@ static void leave_word(const icp_session_t *session, uint64_t in, uint64_t numbe
 	free(path);
 }
 
+void icp_session_tell_late(const icp_session_t *session, const icp_diag_t *diag)
+{
+	char line[sizeof diag->text + 64];
+	snprintf(line, sizeof line, "%s; the next load will write the audit log's lines",
+		diag->text);
+	session->options.notice(line);
+}
+
 int icp_session_publish(icp_session_t *session, uint64_t number, bool building, icp_audit_t *audit,
 	icp_diag_t *diag)
 {
 	const icp_generations_t *generations = &session->generations;
-	icp_diag_t trouble = {""};
 	int ret = icp_audit_prepare(audit, ICP_AUDIT_LINK);
 	if (ret == ICP_EOK && building) {
 		ret = icp_generations_settle(generations, number, diag);
@@ -163,10 +172,7 @@ int icp_session_publish(icp_session_t *session, uint64_t number, bool building, 
 		leave_word(session, session->current.generation, number);
 	}
 	if (icp_audit_commit(audit) != ICP_EOK) {
-		icp_fail(&trouble, ICP_ESYS,
-			"%s: the audit log can't be written now; the next load will do it",
-			session->options.store);
-		session->options.notice(trouble.text);
+		icp_session_tell_late(session, diag);
 	}
 	return ICP_EOK;
 }

@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The loader is killed (-9) before and after each call by which it changes files: what it leaves is
+the old state or the new one, whole, and the next loader needs no help."""
+
+import pytest
+
+from crash_scenes import STEPS, STRIDE, make_scene, some
+from feeds import DONE, KILLED, check_audit, check_files, take_step
+from shim import Shim
+
+# Of all scenes together, as the issue wants it; there are more.
+KILLS_WANTED = 200
+kills = {}
+
+
+@pytest.fixture(scope="module")
+def shim(tmp_path_factory):
+    return Shim(tmp_path_factory.mktemp("shim"))
+
+
+def count_calls(scene, shim):
+    store = scene.copy()
+    done, after = take_step(store, scene.model, scene.step, shim.counting())
+    assert done.returncode == DONE and after is not scene.model
+    scene.drop(store)
+    return len(shim.calls())
+
+
+def check_next_run(store, model, step):
+    """The same command again must come to what it does to what it finds."""
+    _, after = take_step(store, model, step)
+    check_files(store)
+    check_audit(store, after)
+
+
+def kill(scene, shim, number, how):
+    """A copy of the scene's store after a kill, and the model that holds."""
+    store = scene.copy()
+    done, after = take_step(store, scene.model, scene.step, shim.failing(number, how))
+    assert done.returncode == KILLED
+    return store, after
+
+
+@pytest.mark.parametrize("name", STEPS)
+def test_killed_at_every_call(name, commands, tmp_path, shim):
+    scene = make_scene(commands, tmp_path, name)
+    calls = count_calls(scene, shim)
+    found = {"old": 0, "new": 0}
+    for number in some(range(1, calls + 1)):
+        for how in ("before", "after"):
+            try:
+                store, after = kill(scene, shim, number, how)
+                check_next_run(store, after, scene.step)
+            except AssertionError as error:
+                call = " ".join(shim_call(scene, shim, number))
+                raise AssertionError(f"killed {how} call {number} ({call}): {error}") from error
+            found["old" if after is scene.model else "new"] += 1
+            scene.drop(store)
+    kills[name] = sum(found.values())
+    print(f"{name}: {calls} calls, {found}")
+    # Its effect comes neither with the first nor after the last call.
+    assert found["old"] and found["new"]
+
+
+def shim_call(scene, shim, number):
+    """What a call is, for a message."""
+    store = scene.copy()
+    store.load(*scene.step.arguments, environment=shim.counting())
+    return shim.calls()[number - 1]
+
+
+def test_there_were_enough_kills():
+    if set(kills) != set(STEPS) or STRIDE > 1:
+        pytest.skip("not all of the kills above were done")
+    assert sum(kills.values()) >= KILLS_WANTED
+
+
+@pytest.mark.parametrize("name", ["full", "delta", "rollback"])
+def test_the_loader_that_finishes_is_killed_too(name, commands, tmp_path, shim):
+    """Where the first kill leaves a change of the log pending, the next loader is killed at each of
+    its calls as well, and the third one finishes."""
+    scene = make_scene(commands, tmp_path, name)
+    cases = 0
+    for number in range(1, count_calls(scene, shim) + 1):
+        left, model = kill(scene, shim, number, "after")
+        if not (left.path / "audit" / "pending").exists():
+            scene.drop(left)
+            continue
+        calls = [1]
+        at = 0
+        while at < len(calls):
+            at += 1
+            again = scene.copy(left)
+            if at == 1:
+                counted = scene.copy(left)
+                take_step(counted, model, scene.step, shim.counting())
+                calls = shim.calls()
+                scene.drop(counted)
+            done, after = take_step(again, model, scene.step, shim.failing(at, "after"))
+            assert done.returncode == KILLED
+            check_next_run(again, after, scene.step)
+            scene.drop(again)
+            cases += 1
+        scene.drop(left)
+    print(f"{name}: {cases} kills of the second loader")
+    assert cases > 0
