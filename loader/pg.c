@@ -46,7 +46,8 @@ static int fail_text(const icp_pg_t *pg, const char *text, icp_diag_t *diag)
 static int fail_connection(icp_pg_t *pg, icp_diag_t *diag)
 {
 	pg->may_recover = true;
-	return fail_text(pg, PQerrorMessage(pg->connection), diag);
+	fail_text(pg, PQerrorMessage(pg->connection), diag);
+	return ICP_ESYS;
 }
 
 /*!
@@ -69,19 +70,18 @@ static int fail_result(icp_pg_t *pg, PGresult *result, icp_diag_t *diag)
 {
 	const char *state = PQresultErrorField(result, PG_DIAG_SQLSTATE);
 	const char *primary = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
-	int ret;
 	if (state == NULL || primary == NULL) {
-		ret = fail_connection(pg, diag);
+		fail_connection(pg, diag);
 	} else {
 		char text[sizeof diag->text];
 		const char *detail = PQresultErrorField(result, PG_DIAG_MESSAGE_DETAIL);
 		snprintf(text, sizeof text, "%s (SQLSTATE %s)%s%s", primary, state,
 			detail != NULL ? ": " : "", detail != NULL ? detail : "");
-		ret = fail_text(pg, text, diag);
+		fail_text(pg, text, diag);
 		pg->may_recover = PQstatus(pg->connection) == CONNECTION_BAD || may_pass(state);
 	}
 	PQclear(result);
-	return ret;
+	return ICP_ESYS;
 }
 
 /*! Waits for the server. Returns 1 when something is there, 0 when the time is over. */
@@ -475,7 +475,7 @@ ssize_t icp_pg_give(void *context, char *into, size_t room, icp_diag_t *diag)
 int icp_pg_load(const char *conninfo, const char *query, const icp_full_job_t *job,
 	icp_full_result_t *result, icp_bad_t *bad, icp_diag_t *diag)
 {
-	icp_pg_t *pg;
+	icp_pg_t *pg = NULL;
 	icp_full_origin_t origin;
 	icp_full_job_t given = *job;
 	int ret = icp_pg_open(&pg, conninfo, -1, diag);
