@@ -248,7 +248,8 @@ int icp_pg_open(icp_pg_t **pg, const char *conninfo, int stop, icp_diag_t *diag)
 	}
 	icp_pg_t *opened = calloc(1, sizeof *opened);
 	if (opened == NULL) {
-		return icp_fail(diag, ICP_ENOMEM, "postgresql: out of memory");
+		icp_fail(diag, ICP_ENOMEM, "postgresql: out of memory");
+		return ICP_ENOMEM;
 	}
 	opened->stop = stop;
 	opened->name = "postgresql";
@@ -475,7 +476,7 @@ ssize_t icp_pg_give(void *context, char *into, size_t room, icp_diag_t *diag)
 int icp_pg_load(const char *conninfo, const char *query, const icp_full_job_t *job,
 	icp_full_result_t *result, icp_bad_t *bad, icp_diag_t *diag)
 {
-	icp_pg_t *pg = NULL;
+	icp_pg_t *pg;
 	icp_full_origin_t origin;
 	icp_full_job_t given = *job;
 	int ret = icp_pg_open(&pg, conninfo, -1, diag);
