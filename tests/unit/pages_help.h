@@ -123,9 +123,10 @@ static inline void delete (world_t *world, MDB_dbi dbi, uint64_t number)
 static inline bool read_meta(image_t *image, unsigned slot)
 {
 	image->slot = slot;
-	return icp_pages_meta(&image->pages, image->octets + slot * (size_t)sysconf(_SC_PAGESIZE),
-		       slot, image->size) == ICP_EOK &&
-	       (image->pages.map = image->octets) != NULL;
+	size_t at = slot * (size_t)sysconf(_SC_PAGESIZE);
+	int ret = icp_pages_meta(&image->pages, image->octets + at, slot, image->size);
+	image->pages.map = image->octets;
+	return ret == ICP_EOK;
 }
 
 static inline image_t take_image(const world_t *world)

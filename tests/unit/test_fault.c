@@ -26,6 +26,7 @@ enum { EXIT_SURVIVED = 20, EXIT_HANDLER, EXIT_INFO_HANDLER, EXIT_WRONG };
 static size_t page_size;
 static int file;
 static volatile uint8_t *map;
+static uint8_t *octets; /*!< The same. */
 
 /*! A mapped file of a few pages. */
 static int set_up(void **state)
@@ -35,8 +36,7 @@ static int set_up(void **state)
 	file = memfd_create("map", MFD_CLOEXEC);
 	assert_true(file >= 0);
 	assert_int_equal(ftruncate(file, (off_t)(PAGES * page_size)), 0);
-	uint8_t *octets =
-		mmap(NULL, PAGES * page_size, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+	octets = mmap(NULL, PAGES * page_size, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
 	assert_true(octets != MAP_FAILED);
 	memset(octets, 'x', PAGES * page_size);
 	map = octets;
@@ -46,7 +46,7 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
 	(void)state;
-	return munmap((void *)(uintptr_t)map, PAGES * page_size) | close(file);
+	return munmap(octets, PAGES * page_size) | close(file);
 }
 
 static void lose_pages(size_t left)
@@ -123,8 +123,7 @@ static void handler(int signal)
 static void info_handler(int signal, siginfo_t *info, void *context)
 {
 	(void)context;
-	bool is_right = signal == SIGBUS &&
-			(info->si_code <= 0 || info->si_addr == (const void *)(uintptr_t)map);
+	bool is_right = signal == SIGBUS && (info->si_code <= 0 || info->si_addr == (void *)octets);
 	_exit(is_right ? EXIT_INFO_HANDLER : EXIT_WRONG);
 }
 

@@ -293,9 +293,9 @@ static void meta_pages_that_lie(void **state)
 {
 	site_t *site = *state;
 	char path[512];
-	image_t image;
+	image_t image = {.octets = NULL};
 	icp_store_info_t info;
-	icp_store_info_t read;
+	icp_store_info_t read = sample;
 	assert_int_equal(load_text(site, HEADER ROW("a.example")), ICP_EOK);
 	icp_reader_t reader = open_current(site);
 	info = reader.info;
@@ -308,7 +308,8 @@ static void meta_pages_that_lie(void **state)
 		assert_int_equal(open_image(path, &image, &read), ICP_EOK);
 		assert_int_equal(read.sequence, info.sequence);
 		for (unsigned bit = 0; bit < 2 * 64; bit++) {
-			uint8_t *octet = image.octets + bit / 64 * PAGE + AT_TXN + bit % 64 / 8;
+			uint8_t *octet =
+				image.octets + bit / 64 * (size_t)PAGE + AT_TXN + bit % 64 / 8;
 			*octet ^= (uint8_t)(1U << bit % 8);
 			assert_int_equal(open_image(path, &image, &read), ICP_EDAMAGED);
 			*octet ^= (uint8_t)(1U << bit % 8);
@@ -331,7 +332,7 @@ static void every_octet_of_a_meta_page(void **state)
 	close_current(&reader);
 	snprintf(path, sizeof path, "%s/" ICP_STORE_GENERATIONS "/0000000001.mdb", site->store);
 	read_octets(path, &image);
-	for (size_t i = 0; i < 2 * ICP_PAGES_META_SIZE; i++) {
+	for (size_t i = 0; i < (size_t)2 * ICP_PAGES_META_SIZE; i++) {
 		uint8_t *octet =
 			image.octets + i / ICP_PAGES_META_SIZE * PAGE + i % ICP_PAGES_META_SIZE;
 		for (unsigned bit = 0; bit < 8; bit++) {

@@ -14,7 +14,7 @@ static uint8_t *page_of(const image_t *image, uint64_t number)
 static uint8_t *node_of(uint8_t *page, unsigned position)
 {
 	uint16_t offset;
-	memcpy(&offset, page + 16 + 2 * position, sizeof offset);
+	memcpy(&offset, page + 16 + 2 * (size_t)position, sizeof offset);
 	return page + offset;
 }
 
