@@ -6,7 +6,10 @@
  *   ICP_SHIM_LOG=FILE  writes a line for each: number, call, what it is about
  *   ICP_SHIM_AT=N      the call that goes wrong, from 1
  *   ICP_SHIM_DO=HOW    EIO, ENOSPC: it fails so, and nothing is done; short: a write does a half;
- *                      before, after: the process is killed by SIGKILL, before or after the call
+ *                      before, after: the process is killed by SIGKILL, before or after the call;
+ *                      cut, cut-data, cut-names: so before the call, and what is not on the disk is
+ *                      lost (see power_cut.h): all, contents, names; with N above all calls, at the
+ *                      end of the process
  *   ICP_SHIM_ON=1      so do all that follow it, as on a disk that is gone
  *
  * Calls on the standard streams do not count, nor what the C library does within itself. All go
@@ -26,12 +29,15 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-enum how { NOTHING, FAIL, SHORT, BEFORE, AFTER };
+#include "power_cut.h"
+
+enum how { NOTHING, FAIL, SHORT, BEFORE, AFTER, CUT };
 
 static struct {
 	long at;
 	enum how how;
 	int error;
+	enum cut cut;
 	int on;
 	int log;
 } plan = {.log = -1};
@@ -52,11 +58,15 @@ __attribute__((constructor)) static void read_plan(void)
 	plan.on = on != NULL && strcmp(on, "1") == 0;
 	how = how != NULL ? how : "";
 	plan.error = strcmp(how, "ENOSPC") == 0 ? ENOSPC : EIO;
-	plan.how = strcmp(how, "short") == 0    ? SHORT
-		   : strcmp(how, "before") == 0 ? BEFORE
-		   : strcmp(how, "after") == 0  ? AFTER
-		   : *how != '\0'               ? FAIL
-						: NOTHING;
+	plan.how = strcmp(how, "short") == 0     ? SHORT
+		   : strcmp(how, "before") == 0  ? BEFORE
+		   : strcmp(how, "after") == 0   ? AFTER
+		   : strncmp(how, "cut", 3) == 0 ? CUT
+		   : *how != '\0'                ? FAIL
+						 : NOTHING;
+	plan.cut = strcmp(how, "cut-data") == 0    ? CUT_DATA
+		   : strcmp(how, "cut-names") == 0 ? CUT_NAMES
+						   : CUT_ALL;
 }
 
 static void end_process(void)
@@ -64,6 +74,15 @@ static void end_process(void)
 	syscall(SYS_kill, getpid(), SIGKILL);
 	for (;;) {
 		pause();
+	}
+}
+
+/*! The power fails when all is done. */
+__attribute__((destructor)) static void end(void)
+{
+	if (plan.how == CUT && plan.at > 0) {
+		cut_power(plan.cut);
+		end_process();
 	}
 }
 
@@ -82,7 +101,7 @@ static void write_down(long number, const char *call, const char *path, int fd)
 	syscall(SYS_write, plan.log, line, (size_t)length);
 }
 
-/*! Counts a call; says what is to become of it. */
+/*! Counts a call; says what is to become of it. CUT: it is made, and to be remembered. */
 static enum how enter(const char *call, const char *path, int fd)
 {
 	if (path == NULL && fd >= 0 && fd <= STDERR_FILENO) {
@@ -95,9 +114,12 @@ static enum how enter(const char *call, const char *path, int fd)
 	}
 	errno = saved;
 	if (plan.at == 0 || (plan.on ? number < plan.at : number != plan.at)) {
-		return NOTHING;
+		return plan.how == CUT ? CUT : NOTHING;
 	}
-	if (plan.how == BEFORE) {
+	if (plan.how == CUT) {
+		cut_power(plan.cut);
+	}
+	if (plan.how == BEFORE || plan.how == CUT) {
 		end_process();
 	}
 	if (plan.how == FAIL) {
@@ -120,6 +142,9 @@ static long leave(enum how how, long result)
 ssize_t write(int fd, const void *data, size_t size)
 {
 	enum how how = enter("write", NULL, fd);
+	if (how == CUT) {
+		cut_write(fd, size, -1);
+	}
 	size_t part = how == SHORT && size > 1 ? size / 2 : size;
 	return PASS(how, syscall(SYS_write, fd, data, part));
 }
@@ -127,17 +152,26 @@ ssize_t write(int fd, const void *data, size_t size)
 ssize_t pwrite(int fd, const void *data, size_t size, off_t offset)
 {
 	enum how how = enter("pwrite", NULL, fd);
+	if (how == CUT) {
+		cut_write(fd, size, offset);
+	}
 	size_t part = how == SHORT && size > 1 ? size / 2 : size;
 	return PASS(how, syscall(SYS_pwrite64, fd, data, part, offset));
 }
 
-/*! Half of what a vector holds, and at least one octet, as a write of one buffer. */
-static ssize_t write_half(int fd, const struct iovec *parts, int number, off_t offset)
+static size_t size_of(const struct iovec *parts, int number)
 {
 	size_t all = 0;
 	for (int i = 0; i < number; i++) {
 		all += parts[i].iov_len;
 	}
+	return all;
+}
+
+/*! Half of what a vector holds, and at least one octet, as a write of one buffer. */
+static ssize_t write_half(int fd, const struct iovec *parts, int number, off_t offset)
+{
+	size_t all = size_of(parts, number);
 	char *buffer = malloc(all + 1);
 	if (buffer == NULL) {
 		abort();
@@ -157,6 +191,9 @@ static ssize_t write_half(int fd, const struct iovec *parts, int number, off_t o
 ssize_t writev(int fd, const struct iovec *parts, int number)
 {
 	enum how how = enter("writev", NULL, fd);
+	if (how == CUT) {
+		cut_write(fd, size_of(parts, number), -1);
+	}
 	if (how == SHORT) {
 		return write_half(fd, parts, number, -1);
 	}
@@ -166,6 +203,9 @@ ssize_t writev(int fd, const struct iovec *parts, int number)
 ssize_t pwritev(int fd, const struct iovec *parts, int number, off_t offset)
 {
 	enum how how = enter("pwritev", NULL, fd);
+	if (how == CUT) {
+		cut_write(fd, size_of(parts, number), offset);
+	}
 	if (how == SHORT) {
 		return write_half(fd, parts, number, offset);
 	}
@@ -175,13 +215,21 @@ ssize_t pwritev(int fd, const struct iovec *parts, int number, off_t offset)
 int fsync(int fd)
 {
 	enum how how = enter("fsync", NULL, fd);
-	return (int)PASS(how, syscall(SYS_fsync, fd));
+	int rc = (int)PASS(how, syscall(SYS_fsync, fd));
+	if (how == CUT) {
+		cut_sync(fd);
+	}
+	return rc;
 }
 
 int fdatasync(int fd)
 {
 	enum how how = enter("fdatasync", NULL, fd);
-	return (int)PASS(how, syscall(SYS_fdatasync, fd));
+	int rc = (int)PASS(how, syscall(SYS_fdatasync, fd));
+	if (how == CUT) {
+		cut_sync(fd);
+	}
+	return rc;
 }
 
 int msync(void *address, size_t length, int flags)
@@ -193,12 +241,18 @@ int msync(void *address, size_t length, int flags)
 int ftruncate(int fd, off_t length)
 {
 	enum how how = enter("ftruncate", NULL, fd);
+	if (how == CUT) {
+		cut_resize(fd);
+	}
 	return (int)PASS(how, syscall(SYS_ftruncate, fd, length));
 }
 
 int fallocate(int fd, int mode, off_t offset, off_t length)
 {
 	enum how how = enter("fallocate", NULL, fd);
+	if (how == CUT) {
+		cut_resize(fd);
+	}
 	return (int)PASS(how, syscall(SYS_fallocate, fd, mode, offset, length));
 }
 
@@ -214,6 +268,9 @@ int posix_fallocate(int fd, off_t offset, off_t length)
 int renameat(int from_directory, const char *from, int to_directory, const char *to)
 {
 	enum how how = enter("renameat", to, -1);
+	if (how == CUT) {
+		cut_rename(from_directory, from, to_directory, to);
+	}
 	return (int)PASS(how, syscall(SYS_renameat2, from_directory, from, to_directory, to, 0));
 }
 
@@ -225,12 +282,18 @@ int rename(const char *from, const char *to)
 int linkat(int from_directory, const char *from, int to_directory, const char *to, int flags)
 {
 	enum how how = enter("linkat", to, -1);
+	if (how == CUT) {
+		cut_make(to_directory, to, 0);
+	}
 	return (int)PASS(how, syscall(SYS_linkat, from_directory, from, to_directory, to, flags));
 }
 
 int symlinkat(const char *target, int directory, const char *path)
 {
 	enum how how = enter("symlinkat", path, -1);
+	if (how == CUT) {
+		cut_make(directory, path, 0);
+	}
 	return (int)PASS(how, syscall(SYS_symlinkat, target, directory, path));
 }
 
@@ -242,6 +305,9 @@ int symlink(const char *target, const char *path)
 int unlinkat(int directory, const char *path, int flags)
 {
 	enum how how = enter("unlinkat", path, -1);
+	if (how == CUT) {
+		cut_unlink(directory, path);
+	}
 	return (int)PASS(how, syscall(SYS_unlinkat, directory, path, flags));
 }
 
@@ -253,6 +319,9 @@ int unlink(const char *path)
 int mkdirat(int directory, const char *path, mode_t mode)
 {
 	enum how how = enter("mkdirat", path, -1);
+	if (how == CUT) {
+		cut_make(directory, path, 1);
+	}
 	return (int)PASS(how, syscall(SYS_mkdirat, directory, path, mode));
 }
 
@@ -277,6 +346,9 @@ int flock(int fd, int operation)
 static int open_at(int directory, const char *path, int flags, mode_t mode)
 {
 	enum how how = (flags & O_CREAT) != 0 ? enter("openat", path, -1) : NOTHING;
+	if (how == CUT) {
+		cut_make(directory, path, 0);
+	}
 	return (int)PASS(how, syscall(SYS_openat, directory, path, flags, mode));
 }
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Builds fail_shim.c and says how to run a program with it."""
+"""Builds fail_shim.c and power_cut.c and says how to run a program with it."""
 
 import os
 import shutil
@@ -14,9 +14,9 @@ class Shim:
         self.library = directory / "fail_shim.so"
         self.log = directory / "calls"
         compiler = shutil.which("cc") or pytest.fail("there is no C compiler cc")
-        source = Path(__file__).with_name("fail_shim.c")
+        sources = [Path(__file__).with_name(f"{name}.c") for name in ("fail_shim", "power_cut")]
         options = ["-std=gnu11", "-D_GNU_SOURCE", "-Wall", "-Wextra", "-Werror", "-O1", "-shared", "-fPIC"]
-        subprocess.run([compiler, *options, "-o", self.library, source], check=True)
+        subprocess.run([compiler, *options, "-o", self.library, *sources], check=True)
 
     def environment(self, **settings):
         """settings: see fail_shim.c, names without the prefix"""
