@@ -61,10 +61,10 @@ class Follower(Loads):
         wait_until(lambda: self.messages().count(text) >= count, f"{text!r} in {self.log}")
 
     def sessions(self):
-        """Process numbers of the server's backends that serve followers."""
+        """Process numbers of the server's backends that serve followers, once they looked."""
         return [pid for pid, in self.filings.execute(
             "SELECT pid FROM pg_stat_activity WHERE datname = current_database()"
-            " AND application_name = 'icpgate-load'")]
+            " AND application_name = 'icpgate-load' AND query LIKE '%icpgate_changes%'")]
 
 
 @pytest.fixture(name="follower")
@@ -134,7 +134,7 @@ def test_a_name_that_is_written_otherwise_is_kept(filings, follower):
 
 def test_sigterm_ends_it(follower):
     follower.start()
-    wait_until(follower.sessions, "it is connected")
+    wait_until(follower.sessions, "it looks for changes")
     assert follower.stop() == 0
     assert follower.messages() == ""
 
@@ -163,7 +163,7 @@ def test_a_restart_of_the_server(server, filings, follower):
 
 def test_sigterm_ends_it_while_the_server_is_away(server, filings, follower):
     follower.start()
-    wait_until(follower.sessions, "it is connected")
+    wait_until(follower.sessions, "it looks for changes")
     try:
         server.stop()
         follower.says("postgresql")
@@ -181,7 +181,7 @@ def test_sessions_that_are_terminated(filings, follower):
         for site in sites:
             toggle(filings, site)
         wait_until(lambda after=before: follower.status()["sequence"] > after, "it applies")
-        for pid in wait_until(follower.sessions, "it is connected"):
+        for pid in wait_until(follower.sessions, "it looks for changes"):
             filings.execute("SELECT pg_terminate_backend(%s)", pid)
     follower.catches_up()
     assert "postgresql: connected again\n" in follower.messages()
