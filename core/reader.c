@@ -175,14 +175,10 @@ int icp_reader_rows(icp_reader_t *reader, const icp_node_t *node)
 	return add_rows(reader, node, name.labels);
 }
 
-int icp_reader_open(icp_reader_t *reader, const char *path, icp_diag_t *diag)
+/*! Makes the only reader of a store, which it takes over. */
+static int begin_alone(icp_reader_t *reader, icp_store_t *store, const char *path, icp_diag_t *diag)
 {
-	icp_store_t *store;
-	int ret = icp_store_open_file(&store, path, diag);
-	if (ret != ICP_EOK) {
-		return ret;
-	}
-	ret = icp_reader_init(reader, store, diag);
+	int ret = icp_reader_init(reader, store, diag);
 	icp_store_unref(store);
 	if (ret != ICP_EOK) {
 		return ret;
@@ -190,9 +186,23 @@ int icp_reader_open(icp_reader_t *reader, const char *path, icp_diag_t *diag)
 	ret = icp_reader_begin(reader);
 	if (ret != ICP_EOK) {
 		icp_reader_deinit(reader);
-		return icp_fail(diag, ret, "%s: %s", path, icp_strerror(ret));
+		return icp_fail(diag, ret, "%s: no snapshot: %s", path, icp_strerror(ret));
 	}
 	return ICP_EOK;
+}
+
+int icp_reader_open(icp_reader_t *reader, const char *path, icp_diag_t *diag)
+{
+	icp_store_t *store;
+	int ret = icp_store_open_file(&store, path, diag);
+	return ret == ICP_EOK ? begin_alone(reader, store, path, diag) : ret;
+}
+
+int icp_reader_open_current(icp_reader_t *reader, const char *directory, icp_diag_t *diag)
+{
+	icp_store_t *store;
+	int ret = icp_store_open(&store, directory, diag);
+	return ret == ICP_EOK ? begin_alone(reader, store, directory, diag) : ret;
 }
 
 void icp_reader_close(icp_reader_t *reader)

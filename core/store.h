@@ -127,6 +127,9 @@ void icp_reader_end(icp_reader_t *reader);
  */
 int icp_reader_open(icp_reader_t *reader, const char *path, icp_diag_t *diag);
 
+/*! \brief The same with the current generation of a store. */
+int icp_reader_open_current(icp_reader_t *reader, const char *directory, icp_diag_t *diag);
+
 /*! \brief Ends the snapshot and the reader, and with it the store that icp_reader_open opened. */
 void icp_reader_close(icp_reader_t *reader);
 

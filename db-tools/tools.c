@@ -36,26 +36,6 @@ int icp_tool_config(const icp_tool_t *tool, icp_config_t *config, icp_diag_t *di
 	return ICP_EOK;
 }
 
-int icp_tool_open_store(const char *directory, icp_reader_t *reader, icp_diag_t *diag)
-{
-	icp_store_t *store = NULL;
-	int code = icp_store_open(&store, directory, diag);
-	if (code != ICP_EOK) {
-		return code;
-	}
-	code = icp_reader_init(reader, store, diag);
-	icp_store_unref(store); /* The reader holds it. */
-	if (code != ICP_EOK) {
-		return code;
-	}
-	code = icp_reader_begin(reader);
-	if (code != ICP_EOK) {
-		icp_reader_deinit(reader);
-		return icp_fail(diag, code, "%s: no snapshot: %s", directory, icp_strerror(code));
-	}
-	return ICP_EOK;
-}
-
 int icp_tool_store(
 	const icp_tool_t *tool, icp_config_t *config, const char **store, icp_diag_t *diag)
 {
@@ -76,7 +56,7 @@ int icp_tool_open(const icp_tool_t *tool, icp_reader_t *reader, icp_diag_t *diag
 	const char *store;
 	int code = icp_tool_store(tool, &config, &store, diag);
 	if (code == ICP_EOK) {
-		code = icp_tool_open_store(store, reader, diag);
+		code = icp_reader_open_current(reader, store, diag);
 		icp_config_deinit(&config);
 	}
 	return code;

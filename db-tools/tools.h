@@ -63,13 +63,6 @@ int icp_tool_store(
 	const icp_tool_t *tool, icp_config_t *config, const char **store, icp_diag_t *diag);
 
 /*!
- * \brief Opens a store and takes a snapshot of its current generation.
- * \param reader  freed with icp_tool_close
- * \retval ICP_EOK; those of icp_store_open and icp_reader_begin
- */
-int icp_tool_open_store(const char *store, icp_reader_t *reader, icp_diag_t *diag);
-
-/*!
  * \brief Both, with the configuration freed.
  * \param reader  freed with icp_tool_close
  * \retval ICP_EOK; those of icp_tool_config, icp_store_open and icp_reader_begin

@@ -158,7 +158,7 @@ int icp_tool_upcoming(const icp_tool_t *tool, int count, char **arguments)
 	if (code != ICP_EOK) {
 		return icp_tool_failed(code, &diag);
 	}
-	code = icp_tool_open_store(store, &reader, &diag);
+	code = icp_reader_open_current(&reader, store, &diag);
 	if (code == ICP_EOK) {
 		lapses_t lapses = {
 			.reader = &reader,

@@ -3,6 +3,18 @@
 
 #include <string.h>
 
+static int next_of_none(void *context, icp_node_t *node)
+{
+	(void)context;
+	(void)node;
+	return 0;
+}
+
+icp_nodes_t icp_nodes_none(void)
+{
+	return (icp_nodes_t){next_of_none, NULL};
+}
+
 static int next_of_walk(void *context, icp_node_t *node)
 {
 	return icp_walk_next(context, node);

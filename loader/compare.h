@@ -21,6 +21,9 @@ typedef struct {
 	void *context;
 } icp_nodes_t;
 
+/*! \brief No nodes: a state that holds nothing. */
+icp_nodes_t icp_nodes_none(void);
+
 /*! \brief The nodes of a generation, from where the walk stands. */
 icp_nodes_t icp_nodes_of_walk(icp_walk_t *walk);
 

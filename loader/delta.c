@@ -8,25 +8,7 @@
 #include "loader/feed.h"
 #include "loader/manifest.h"
 #include "loader/renew.h"
-
-/*! One delta on its way into a generation. */
-typedef struct {
-	icp_delta_result_t *result;
-	icp_audit_t *audit;
-	enum icp_verdict rectify_overdue;
-	int64_t now;
-} watch_t;
-
-static int watch_pair(const icp_row_t *before, const icp_row_t *after, void *context)
-{
-	watch_t *watch = context;
-	bool had = before != NULL && icp_row_permits(before, watch->rectify_overdue, watch->now);
-	bool has = after != NULL && icp_row_permits(after, watch->rectify_overdue, watch->now);
-	watch->result->pairs++;
-	watch->result->gained += has && !had;
-	watch->result->lost += had && !has;
-	return icp_audit_add(before, after, watch->audit);
-}
+#include "loader/watch.h"
 
 static int open_update(icp_delta_t *delta, icp_diag_t *diag)
 {
@@ -71,12 +53,12 @@ void icp_delta_close(icp_delta_t *delta)
 /*! Copies the generation to a new one that has room, applies the delta there, and makes it current.
  */
 static int apply_to_copy(icp_delta_t *delta, icp_changes_t *changes, const icp_update_delta_t *what,
-	watch_t *watch, icp_diag_t *diag)
+	icp_watch_t *watch, icp_diag_t *diag)
 {
 	icp_session_t *session = &delta->session;
 	icp_store_info_t info = *icp_update_info(delta->update);
 	close_update(delta);
-	*watch->result = (icp_delta_result_t){.changes = icp_changes_count(changes)};
+	*watch = (icp_watch_t){.options = &session->options};
 	info.sequence = what->sequence;
 	snprintf(info.source, sizeof info.source, "%s", what->source);
 	int ret = icp_session_number(session, &info.generation, diag);
@@ -86,7 +68,7 @@ static int apply_to_copy(icp_delta_t *delta, icp_changes_t *changes, const icp_u
 	if (ret != ICP_EOK) {
 		return ret;
 	}
-	ret = icp_renew(session, info.generation, changes, what, watch_pair, watch, diag);
+	ret = icp_renew(session, info.generation, changes, what, icp_watch_pair, watch, diag);
 	if (ret != ICP_EOK) {
 		icp_audit_cancel(watch->audit);
 	} else {
@@ -102,7 +84,7 @@ static int apply_to_copy(icp_delta_t *delta, icp_changes_t *changes, const icp_u
 
 /*! Applies the delta to the generation itself. */
 static int apply_in_place(icp_delta_t *delta, icp_changes_t *changes,
-	const icp_update_delta_t *what, watch_t *watch, icp_diag_t *diag)
+	const icp_update_delta_t *what, icp_watch_t *watch, icp_diag_t *diag)
 {
 	icp_store_info_t info = *icp_update_info(delta->update);
 	info.sequence = what->sequence;
@@ -111,7 +93,7 @@ static int apply_in_place(icp_delta_t *delta, icp_changes_t *changes,
 	if (ret != ICP_EOK) {
 		return ret;
 	}
-	ret = icp_update_apply(delta->update, changes, what, watch_pair, watch, diag);
+	ret = icp_update_apply(delta->update, changes, what, icp_watch_pair, watch, diag);
 	if (ret == ICP_EOK) {
 		ret = icp_audit_prepare(watch->audit, icp_update_transaction(delta->update));
 		if (ret != ICP_EOK) {
@@ -133,12 +115,7 @@ static int apply_in_place(icp_delta_t *delta, icp_changes_t *changes,
 int icp_delta_apply(icp_delta_t *delta, icp_changes_t *changes, const icp_update_delta_t *what,
 	icp_delta_result_t *result, icp_diag_t *diag)
 {
-	watch_t watch = {
-		.result = result,
-		.rectify_overdue = delta->session.options.rectify_overdue,
-		.now = delta->session.options.now,
-	};
-	*result = (icp_delta_result_t){.changes = icp_changes_count(changes)};
+	icp_watch_t watch = {.options = &delta->session.options};
 	int ret = delta->update == NULL ? open_update(delta, diag) : ICP_EOK;
 	if (ret == ICP_EOK) {
 		ret = icp_update_has_room(delta->update)
@@ -149,7 +126,13 @@ int icp_delta_apply(icp_delta_t *delta, icp_changes_t *changes, const icp_update
 		ret = apply_to_copy(delta, changes, what, &watch, diag);
 	}
 	if (ret == ICP_EOK) {
-		result->info = delta->session.current;
+		*result = (icp_delta_result_t){
+			.changes = icp_changes_count(changes),
+			.pairs = watch.pairs,
+			.gained = watch.gained,
+			.lost = watch.lost,
+			.info = delta->session.current,
+		};
 	} else {
 		/* A transaction that failed may leave LMDB unfit for another one. */
 		close_update(delta);

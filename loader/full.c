@@ -246,13 +246,6 @@ static int watch_pair(const icp_row_t *before, const icp_row_t *after, void *con
 	return ret == ICP_EOK ? icp_audit_add(before, after, watch->audit) : ret;
 }
 
-static int no_node(void *context, icp_node_t *node)
-{
-	(void)context;
-	(void)node;
-	return 0;
-}
-
 /*! Compares the new generation with the current one. */
 static int compare(work_t *work, icp_reader_t *current, icp_reader_t *new, icp_audit_t **audit,
 	icp_diag_t *diag)
@@ -260,7 +253,7 @@ static int compare(work_t *work, icp_reader_t *current, icp_reader_t *new, icp_a
 	watch_t watch;
 	icp_walk_t before;
 	icp_walk_t after;
-	icp_nodes_t nodes = {no_node, NULL};
+	icp_nodes_t nodes = icp_nodes_none();
 	icp_progress_step(work->job->progress, "comparing");
 	int ret = icp_session_audit(&work->session, &watch.audit, &work->info, diag);
 	if (ret != ICP_EOK) {

@@ -253,44 +253,32 @@ int icp_generations_list(const char *store, uint64_t **numbers, size_t *count, i
 	return ICP_EOK;
 }
 
-static int read_info(icp_store_t *store, icp_store_info_t *info, uint64_t *size, icp_diag_t *diag)
+static char *make_path(const char *store, uint64_t number)
 {
-	icp_reader_t reader;
-	int ret = icp_reader_init(&reader, store, diag);
-	if (ret != ICP_EOK) {
-		return ret;
-	}
-	ret = icp_reader_begin(&reader);
-	if (ret == ICP_EOK) {
-		*info = reader.info;
-		icp_reader_end(&reader);
-	} else {
-		icp_fail(diag, ret, "the meta entries can't be read: %s", icp_strerror(ret));
-	}
-	*size = icp_store_size(store);
-	icp_reader_deinit(&reader);
-	return ret;
+	char *path;
+	return asprintf(&path, "%s/" ICP_STORE_GENERATIONS "/%s", store,
+		       file_name(number, DATA_SUFFIX).text) < 0
+		       ? NULL
+		       : path;
 }
 
 int icp_generations_info(const char *store, uint64_t number, icp_store_info_t *info, uint64_t *size,
 	icp_diag_t *diag)
 {
-	icp_store_t *opened = NULL;
+	icp_reader_t reader;
 	int ret;
 	if (number == 0) {
-		ret = icp_store_open(&opened, store, diag);
+		ret = icp_reader_open_current(&reader, store, diag);
 	} else {
-		char *path;
-		if (asprintf(&path, "%s/" ICP_STORE_GENERATIONS "/%s", store,
-			    file_name(number, DATA_SUFFIX).text) < 0) {
-			return icp_fail(diag, ICP_ENOMEM, "%s: out of memory", store);
-		}
-		ret = icp_store_open_file(&opened, path, diag);
+		char *path = make_path(store, number);
+		ret = path != NULL ? icp_reader_open(&reader, path, diag)
+				   : icp_fail(diag, ICP_ENOMEM, "%s: out of memory", store);
 		free(path);
 	}
 	if (ret == ICP_EOK) {
-		ret = read_info(opened, info, size, diag);
-		icp_store_unref(opened);
+		*info = reader.info;
+		*size = icp_store_size(reader.store);
+		icp_reader_close(&reader);
 	}
 	return ret;
 }
@@ -332,11 +320,7 @@ int icp_generations_building(
 
 char *icp_generations_path(const icp_generations_t *generations, uint64_t number)
 {
-	char *path;
-	return asprintf(&path, "%s/" ICP_STORE_GENERATIONS "/%s", generations->store,
-		       file_name(number, DATA_SUFFIX).text) < 0
-		       ? NULL
-		       : path;
+	return make_path(generations->store, number);
 }
 
 /*! Gives a file the mode it has to have, whatever the umask, and if permitted the group; durably.

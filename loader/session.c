@@ -140,17 +140,21 @@ int icp_session_audit(const icp_session_t *session, icp_audit_t **audit,
 	return ret == ICP_EOK ? icp_audit_begin(audit, &session->generations, &batch, diag) : ret;
 }
 
-/*! Readers that hold a generation see this with their next snapshot, and look for the new one. What
- * can't be written is no harm: they look once a second anyway. */
-static void leave_word(const icp_session_t *session, uint64_t in, uint64_t number)
+int icp_session_leave_word(
+	const icp_session_t *session, uint64_t in, uint64_t number, icp_diag_t *diag)
 {
 	icp_update_t *update;
 	char *path = icp_generations_path(&session->generations, in);
-	if (path != NULL && icp_update_open(&update, path, true, NULL) == ICP_EOK) {
-		(void)icp_update_supersede(update, number, NULL);
+	if (path == NULL) {
+		return icp_fail(diag, ICP_ENOMEM, "out of memory");
+	}
+	int ret = icp_update_open(&update, path, true, diag);
+	if (ret == ICP_EOK) {
+		ret = icp_update_supersede(update, number, diag);
 		icp_update_close(update);
 	}
 	free(path);
+	return ret;
 }
 
 void icp_session_log(const icp_session_t *session, icp_audit_t *audit, icp_diag_t *diag)
@@ -179,7 +183,8 @@ int icp_session_publish(icp_session_t *session, uint64_t number, bool building, 
 		return ret;
 	}
 	if (session->current_code == ICP_EOK) {
-		leave_word(session, session->current.generation, number);
+		/* Without it readers see the new one a second later. */
+		(void)icp_session_leave_word(session, session->current.generation, number, NULL);
 	}
 	icp_session_log(session, audit, diag);
 	return ICP_EOK;

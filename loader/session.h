@@ -63,6 +63,14 @@ int icp_session_audit(const icp_session_t *session, icp_audit_t **audit,
 	const icp_store_info_t *after, icp_diag_t *diag);
 
 /*!
+ * \brief Says in a generation which one is current in its place, or (0) that it is. Readers that
+ * hold it see this with their next snapshot, and look for the other one. \retval those of
+ * icp_update_open and icp_update_supersede
+ */
+int icp_session_leave_word(
+	const icp_session_t *session, uint64_t in, uint64_t number, icp_diag_t *diag);
+
+/*!
  * \brief Ends the audit batch of a change that was committed, and frees it. What can't be written
  *        now is told of; it stays prepared for the next load.
  */
