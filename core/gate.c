@@ -1,54 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "core/gate.h"
-
-#include <pthread.h>
 #include <stdarg.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "core/fault.h"
+#include "core/gate_private.h"
 
-#define CACHE_LINE 64
-#define FIRST_PLACES 16 /*!< Addresses of an answer, nearly always. */
-
-/*! One thread's part; on lines of its own, so that threads do not slow each other. */
-typedef struct {
-	_Alignas(CACHE_LINE) unsigned version; /*!< Of the gate, when last in step with it. */
-	icp_ranges_t *ranges;                  /*!< Counted. */
-	icp_reader_t reader;                   /*!< Its store NULL: no index. */
-	uint64_t looked_for; /*!< Generation that was said to be in place of the reader's. */
-	icp_place_t *places;
-	icp_ruling_t *rulings;
-	size_t capacity;
-	bool active;  /*!< The reader holds a snapshot. */
-	bool guarded; /*!< In a section of fault.h. */
-} seat_t;
-
-struct icp_gate {
-	const icp_config_t *config;
-	icp_log_t log;
-	seat_t *seats;
-	unsigned seat_count;
-	bool handles_faults;
-	atomic_uint version;         /*!< Grows when ranges or store are replaced. */
-	atomic_int_least64_t looked; /*!< The second of the last look for replacements. */
-	atomic_bool damage_logged;   /*!< For the current store. */
-	pthread_mutex_t lock;        /*!< Guards what follows, and each seat's choice of store. */
-	icp_ranges_t *ranges;
-	icp_store_t *store;         /*!< NULL: none could be opened so far. */
-	struct stat ranges_refused; /*!< Could not be opened; not tried again. */
-	icp_diag_t ranges_trouble;  /*!< Last reported; empty: none. */
-	icp_diag_t store_trouble;
-	icp_diag_t reader_trouble;
-};
-
-static void say(const icp_gate_t *gate, enum icp_level level, const char *format, ...)
-	__attribute__((format(printf, 3, 4)));
-
-static void say(const icp_gate_t *gate, enum icp_level level, const char *format, ...)
+void icp_gate_say(const icp_gate_t *gate, enum icp_level level, const char *format, ...)
 {
 	if (gate->log == NULL) {
 		return;
@@ -67,7 +26,7 @@ static void report(
 {
 	if (strcmp(last->text, now->text) != 0) {
 		*last = *now;
-		say(gate, ICP_LEVEL_ERROR, "%s; %s", now->text, then);
+		icp_gate_say(gate, ICP_LEVEL_ERROR, "%s; %s", now->text, then);
 	}
 }
 
@@ -102,7 +61,7 @@ static void look_at_store(icp_gate_t *gate)
 	gate->store_trouble.text[0] = '\0';
 	atomic_store(&gate->damage_logged, false);
 	atomic_fetch_add(&gate->version, 1);
-	say(gate, ICP_LEVEL_INFO, "store %s: new generation in use", gate->config->store);
+	icp_gate_say(gate, ICP_LEVEL_INFO, "store %s: new generation in use", gate->config->store);
 }
 
 static bool same_file(const struct stat *a, const struct stat *b)
@@ -152,7 +111,8 @@ static void look_at_ranges(icp_gate_t *gate)
 	gate->ranges = ranges;
 	gate->ranges_trouble.text[0] = '\0';
 	atomic_fetch_add(&gate->version, 1);
-	say(gate, ICP_LEVEL_INFO, "%s: new range database in use", gate->config->ranges.database);
+	icp_gate_say(gate, ICP_LEVEL_INFO, "%s: new range database in use",
+		gate->config->ranges.database);
 }
 
 static void look_locked(icp_gate_t *gate)
@@ -183,7 +143,7 @@ static void look(icp_gate_t *gate, int64_t now)
 }
 
 /*! Brings a seat in step with the gate. Not while the seat holds a snapshot. */
-static void seat_follow(icp_gate_t *gate, seat_t *seat)
+static void seat_follow(icp_gate_t *gate, icp_seat_t *seat)
 {
 	icp_fault_enter();
 	pthread_mutex_lock(&gate->lock);
@@ -218,10 +178,9 @@ static void seat_follow(icp_gate_t *gate, seat_t *seat)
 	icp_fault_leave();
 }
 
-/*! Begins a decision, which icp_gate_release ends. */
-static seat_t *seat_take(icp_gate_t *gate, unsigned number, int64_t now)
+icp_seat_t *icp_seat_take(icp_gate_t *gate, unsigned number, int64_t now)
 {
-	seat_t *seat = &gate->seats[number];
+	icp_seat_t *seat = &gate->seats[number];
 	if (!seat->guarded) {
 		icp_fault_enter();
 		seat->guarded = true;
@@ -247,12 +206,19 @@ int icp_gate_create(icp_gate_t **gate, const icp_config_t *config, unsigned seat
 	atomic_init(&new->looked, INT64_MIN + 1);
 	atomic_init(&new->version, 1);
 	pthread_mutex_init(&new->lock, NULL);
-	new->seats = aligned_alloc(CACHE_LINE, seats * sizeof *new->seats);
+	new->seats = aligned_alloc(ICP_CACHE_LINE, seats * sizeof *new->seats);
 	if (new->seats == NULL) {
 		icp_gate_destroy(new);
 		return icp_fail(diag, ICP_ENOMEM, "out of memory");
 	}
 	memset(new->seats, 0, seats * sizeof *new->seats);
+	for (unsigned i = 0; i < seats; i++) {
+		new->seats[i].memory = icp_memory_create();
+		if (new->seats[i].memory == NULL) {
+			icp_gate_destroy(new);
+			return icp_fail(diag, ICP_ENOMEM, "out of memory");
+		}
+	}
 	int ret = icp_fault_install();
 	if (ret != ICP_EOK) {
 		icp_gate_destroy(new);
@@ -277,10 +243,11 @@ void icp_gate_destroy(icp_gate_t *gate)
 	/* LMDB writes to its lock file when it closes. */
 	icp_fault_enter();
 	for (unsigned i = 0; gate->seats != NULL && i < gate->seat_count; i++) {
-		seat_t *seat = &gate->seats[i];
+		icp_seat_t *seat = &gate->seats[i];
 		icp_gate_release(gate, i);
 		icp_reader_deinit(&seat->reader);
 		icp_ranges_unref(seat->ranges);
+		icp_memory_destroy(seat->memory);
 		free(seat->places);
 		free(seat->rulings);
 	}
@@ -295,37 +262,16 @@ void icp_gate_destroy(icp_gate_t *gate)
 	free(gate);
 }
 
-static int seat_reserve(seat_t *seat, size_t count)
-{
-	if (count <= seat->capacity && seat->capacity > 0) {
-		return ICP_EOK;
-	}
-	size_t capacity = count < FIRST_PLACES ? FIRST_PLACES : count;
-	icp_place_t *places = realloc(seat->places, capacity * sizeof *places);
-	if (places != NULL) {
-		seat->places = places;
-	}
-	icp_ruling_t *rulings = realloc(seat->rulings, capacity * sizeof *rulings);
-	if (rulings != NULL) {
-		seat->rulings = rulings;
-	}
-	if (places == NULL || rulings == NULL) {
-		return ICP_ENOMEM;
-	}
-	seat->capacity = capacity;
-	return ICP_EOK;
-}
-
-static void say_damage(icp_gate_t *gate, int code)
+void icp_gate_tell_damage(icp_gate_t *gate, int code)
 {
 	if (!atomic_exchange(&gate->damage_logged, true)) {
-		say(gate, ICP_LEVEL_ERROR, "store %s: %s; on_no_index applies", gate->config->store,
-			icp_strerror(code));
+		icp_gate_say(gate, ICP_LEVEL_ERROR, "store %s: %s; on_no_index applies",
+			gate->config->store, icp_strerror(code));
 	}
 }
 
-/*! Takes a snapshot of the generation that is current. Its loader leaves word in the one before. */
-static int seat_begin(icp_gate_t *gate, seat_t *seat)
+/*! The loader of a generation leaves word in the one before. */
+int icp_seat_begin(icp_gate_t *gate, icp_seat_t *seat)
 {
 	icp_reader_t *reader = &seat->reader;
 	int ret = icp_reader_begin(reader);
@@ -342,133 +288,9 @@ static int seat_begin(icp_gate_t *gate, seat_t *seat)
 	return icp_reader_begin(reader);
 }
 
-/*! Finds the rows that count. False: the index can't be read. */
-static bool seat_find(icp_gate_t *gate, seat_t *seat, const icp_name_t *name)
-{
-	if (seat->reader.store == NULL) {
-		return false;
-	}
-	int ret = seat_begin(gate, seat);
-	if (ret == ICP_EOK) {
-		seat->active = true;
-		ret = icp_reader_find(&seat->reader, name);
-	}
-	if (ret != ICP_EOK) {
-		say_damage(gate, ret);
-	}
-	return ret == ICP_EOK;
-}
-
-static bool any_gated(const icp_policy_t *policy, const icp_place_t *places, size_t count)
-{
-	for (size_t i = 0; i < count; i++) {
-		if (icp_policy_gates(policy, &places[i])) {
-			return true;
-		}
-	}
-	return false;
-}
-
-static icp_stamp_t stamp_of(const seat_t *seat)
-{
-	return (icp_stamp_t){
-		.generation = seat->reader.info.generation,
-		.commit = seat->reader.info.commit,
-		.version = seat->version,
-	};
-}
-
-/*! Judges the places that the seat holds. */
-static void seat_judge(icp_gate_t *gate, seat_t *seat, const icp_name_t *name, size_t count,
-	bool gated, int64_t now, icp_decision_t *decision)
-{
-	const icp_policy_t *policy = &gate->config->policy;
-	*decision = (icp_decision_t){.places = seat->places, .rulings = seat->rulings};
-	if (gated && seat_find(gate, seat, name)) {
-		decision->rows = seat->reader.rows.items;
-		decision->row_count = seat->reader.rows.count;
-		decision->stamp = stamp_of(seat);
-	}
-	decision->judgement = icp_verdict_judge(policy, name, seat->places, count, decision->rows,
-		decision->row_count, now, seat->rulings);
-	if (!icp_fault_happened() || seat->reader.store == NULL) {
-		return;
-	}
-	icp_store_spoil(seat->reader.store);
-	say_damage(gate, ICP_EDAMAGED);
-	*decision = (icp_decision_t){.places = seat->places, .rulings = seat->rulings};
-	decision->judgement =
-		icp_verdict_judge(policy, name, seat->places, count, NULL, 0, now, seat->rulings);
-}
-
-/*! Finds the places of all addresses. True: at least one of them is gated. */
-static bool seat_place(icp_gate_t *gate, seat_t *seat, const icp_address_t *addresses, size_t count)
-{
-	for (size_t i = 0; i < count; i++) {
-		icp_ranges_find(seat->ranges, &addresses[i], &seat->places[i]);
-	}
-	if (icp_fault_happened() && icp_ranges_spoil(seat->ranges)) {
-		say(gate, ICP_LEVEL_ERROR,
-			"%s: file lost pages while it was in use; all addresses pass until it is "
-			"replaced",
-			gate->config->ranges.database);
-	}
-	if (icp_ranges_is_spoilt(seat->ranges)) {
-		for (size_t i = 0; i < count; i++) {
-			seat->places[i] = (icp_place_t){.address = seat->places[i].address};
-		}
-	}
-	return any_gated(&gate->config->policy, seat->places, count);
-}
-
-int icp_gate_judge(icp_gate_t *gate, unsigned number, const icp_name_t *name,
-	const icp_address_t *addresses, size_t address_count, int64_t now, icp_decision_t *decision)
-{
-	seat_t *seat = seat_take(gate, number, now);
-	int ret = seat_reserve(seat, address_count);
-	if (ret != ICP_EOK) {
-		icp_gate_release(gate, number);
-		return ret;
-	}
-	bool gated = seat_place(gate, seat, addresses, address_count);
-	seat_judge(gate, seat, name, address_count, gated, now, decision);
-	return ICP_EOK;
-}
-
-int icp_gate_judge_places(icp_gate_t *gate, unsigned number, const icp_name_t *name,
-	const icp_place_t *places, size_t place_count, int64_t now, icp_decision_t *decision)
-{
-	seat_t *seat = seat_take(gate, number, now);
-	int ret = seat_reserve(seat, place_count);
-	if (ret != ICP_EOK) {
-		icp_gate_release(gate, number);
-		return ret;
-	}
-	memcpy(seat->places, places, place_count * sizeof *places);
-	bool gated = any_gated(&gate->config->policy, places, place_count);
-	seat_judge(gate, seat, name, place_count, gated, now, decision);
-	return ICP_EOK;
-}
-
-icp_stamp_t icp_gate_stamp(icp_gate_t *gate, unsigned number, int64_t now)
-{
-	icp_stamp_t stamp = {.generation = 0};
-	seat_t *seat = seat_take(gate, number, now);
-	if (seat->reader.store != NULL && !icp_ranges_is_spoilt(seat->ranges) &&
-		seat_begin(gate, seat) == ICP_EOK) {
-		stamp = stamp_of(seat);
-		icp_reader_end(&seat->reader);
-	}
-	if (icp_fault_happened()) {
-		stamp.generation = 0;
-	}
-	icp_gate_release(gate, number);
-	return stamp;
-}
-
 void icp_gate_release(icp_gate_t *gate, unsigned number)
 {
-	seat_t *seat = &gate->seats[number];
+	icp_seat_t *seat = &gate->seats[number];
 	if (seat->active) {
 		icp_reader_end(&seat->reader);
 		seat->active = false;
@@ -482,14 +304,14 @@ void icp_gate_release(icp_gate_t *gate, unsigned number)
 icp_reader_t *icp_gate_reader(icp_gate_t *gate, unsigned number, int64_t now, icp_diag_t *diag)
 {
 	icp_gate_release(gate, number);
-	seat_t *seat = seat_take(gate, number, now);
+	icp_seat_t *seat = icp_seat_take(gate, number, now);
 	if (seat->reader.store == NULL) {
 		pthread_mutex_lock(&gate->lock);
 		*diag = gate->store != NULL ? gate->reader_trouble : gate->store_trouble;
 		pthread_mutex_unlock(&gate->lock);
 		return NULL;
 	}
-	int ret = seat_begin(gate, seat);
+	int ret = icp_seat_begin(gate, seat);
 	if (ret != ICP_EOK) {
 		icp_fail(diag, ret, "store %s: %s", gate->config->store, icp_strerror(ret));
 		icp_gate_release(gate, number);

@@ -18,6 +18,7 @@
 #pragma once
 
 #include "core/config.h"
+#include "core/memory.h"
 #include "core/ranges.h"
 #include "core/store.h"
 
@@ -28,18 +29,11 @@ enum icp_level { ICP_LEVEL_INFO, ICP_LEVEL_WARNING, ICP_LEVEL_ERROR };
 /*! Takes one line for the operator; may be called from any seat's thread. */
 typedef void (*icp_log_t)(enum icp_level level, const char *line);
 
-/*! What a judgement rests on beside name, addresses and time. Those of one seat that rest on the
- * same come to the same. */
-typedef struct {
-	uint64_t generation; /*!< 0: on nothing that can be told again. */
-	uint64_t commit;
-	unsigned version; /*!< Grows when the generation or the range database is replaced. */
-} icp_stamp_t;
-
 /*! A judgement and what it was based on. */
 typedef struct {
 	icp_judgement_t judgement;
-	const icp_place_t *places;   /*!< In the order of the addresses given. */
+	const icp_place_t
+		*places; /*!< In the order of the addresses given; NULL when remembered. */
 	const icp_ruling_t *rulings; /*!< Likewise. */
 	const icp_row_t *rows;       /*!< NULL when the store can't be read, or was not asked. */
 	size_t row_count;
@@ -75,6 +69,14 @@ int icp_gate_judge(icp_gate_t *gate, unsigned seat, const icp_name_t *name,
 	icp_decision_t *decision);
 
 /*!
+ * \brief As icp_gate_judge, but what was judged a short while ago and still holds is remembered;
+ * then there are no places and no rows.
+ */
+int icp_gate_decide(icp_gate_t *gate, unsigned seat, const icp_name_t *name,
+	const icp_address_t *addresses, size_t address_count, int64_t now,
+	icp_decision_t *decision);
+
+/*!
  * \brief As icp_gate_judge, for places that the caller names itself.
  * \param places  copied
  */
@@ -86,6 +88,9 @@ int icp_gate_judge_places(icp_gate_t *gate, unsigned seat, const icp_name_t *nam
  * \return the stamp; its generation is 0 when the store or the range database can't be read
  */
 icp_stamp_t icp_gate_stamp(icp_gate_t *gate, unsigned seat, int64_t now);
+
+/*! \brief What this seat remembers, for judgements of the caller's own kind. */
+icp_memory_t *icp_gate_memory(icp_gate_t *gate, unsigned seat);
 
 /*! \brief Ends the decision of this seat. */
 void icp_gate_release(icp_gate_t *gate, unsigned seat);

@@ -132,6 +132,14 @@ int icp_reader_begin(icp_reader_t *reader)
 	return ret == ICP_EBUSY ? ICP_EDAMAGED : ret;
 }
 
+bool icp_reader_is_latest(const icp_reader_t *reader)
+{
+	MDB_envinfo info;
+	return !atomic_load_explicit(&reader->store->spoilt, memory_order_relaxed) &&
+	       mdb_env_info(reader->store->env, &info) == MDB_SUCCESS &&
+	       info.me_last_txnid == reader->pages.txn;
+}
+
 void icp_reader_end(icp_reader_t *reader)
 {
 	reader->rows.count = 0;

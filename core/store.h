@@ -118,6 +118,9 @@ void icp_reader_deinit(icp_reader_t *reader);
  */
 int icp_reader_begin(icp_reader_t *reader);
 
+/*! \brief True when there was no commit since the reader's last snapshot. Needs none. */
+bool icp_reader_is_latest(const icp_reader_t *reader);
+
 /*! \brief Gives the snapshot back. Rows, nodes and infos read from it are void from here. */
 void icp_reader_end(icp_reader_t *reader);
 

@@ -83,7 +83,7 @@ static bool judge_name(icp_module_t *module, struct module_qstate *qstate, uint8
 {
 	unsigned seat = seat_of(qstate);
 	if (seat >= module->seats || icp_name_from_wire(name, dname, length) != ICP_EOK ||
-		icp_gate_judge(module->gate, seat, name, addresses->items, addresses->count,
+		icp_gate_decide(module->gate, seat, name, addresses->items, addresses->count,
 			*qstate->env->now, decision) != ICP_EOK) {
 		log_err("icpgate: an answer could not be judged");
 		return false;
@@ -276,7 +276,9 @@ static uint64_t memory_key(
 		icp_name_from_wire(name, question->qname, question->qname_len) != ICP_EOK) {
 		return 0;
 	}
-	return icp_memory_key(name, question->qtype, (qstate->query_flags & BIT_CD) != 0);
+	/* A message with unchecked data is cached for itself. */
+	const uint16_t more[] = {question->qtype, qstate->query_flags & BIT_CD};
+	return icp_memory_key(name, more, sizeof more);
 }
 
 void icp_module_remember(icp_module_t *module, struct module_qstate *qstate, uint64_t message,
@@ -288,43 +290,41 @@ void icp_module_remember(icp_module_t *module, struct module_qstate *qstate, uin
 		return;
 	}
 	const icp_memory_item_t item = {
-		.message = message,
 		.stamp = outcome->stamp,
 		.until = outcome->until,
-		.reason = outcome->reason,
+		.about = message,
+		.verdict = ICP_BLOCK,
+		.reason = (uint8_t)outcome->reason,
 		.covering = outcome->covering,
 	};
-	icp_memory_put(module->memories[seat_of(qstate)], key, &item);
-}
-
-static bool same_stamp(const icp_stamp_t *a, const icp_stamp_t *b)
-{
-	return a->generation == b->generation && a->commit == b->commit && a->version == b->version;
+	icp_memory_put(icp_gate_memory(module->gate, seat_of(qstate)), key, &item);
 }
 
 bool icp_module_recall(icp_module_t *module, struct module_qstate *qstate, icp_outcome_t *outcome)
 {
 	icp_name_t name;
+	unsigned seat = seat_of(qstate);
 	int64_t now = *qstate->env->now;
 	uint64_t key = memory_key(module, qstate, &name);
 	if (key == 0) {
 		return false;
 	}
-	const icp_memory_item_t *item = icp_memory_find(module->memories[seat_of(qstate)], key);
+	const icp_memory_item_t *item = icp_memory_find(icp_gate_memory(module->gate, seat), key);
 	if (item == NULL || now >= item->until) {
 		return false;
 	}
-	icp_stamp_t stamp = icp_gate_stamp(module->gate, seat_of(qstate), now);
-	if (!same_stamp(&stamp, &item->stamp) || !icp_cache_is_parked(qstate, item->message)) {
+	icp_stamp_t stamp = icp_gate_stamp(module->gate, seat, now);
+	if (!icp_stamp_equal(&stamp, &item->stamp) || !icp_cache_is_parked(qstate, item->about)) {
 		return false;
 	}
+	const icp_judgement_t judgement = {
+		.verdict = ICP_BLOCK, .reason = (enum icp_reason)item->reason};
 	outcome->kind = ICP_OUTCOME_BLOCK;
 	outcome->monitored = false;
-	outcome->reason = item->reason;
+	outcome->reason = judgement.reason;
 	set_domain(outcome, &name, item->covering);
-	const icp_judgement_t judgement = {.verdict = ICP_BLOCK, .reason = item->reason};
-	icp_stats_judged(module->stats, seat_of(qstate), &judgement, stamp.generation, now);
-	icp_stats_blocked(module->stats, seat_of(qstate), &name);
+	icp_stats_judged(module->stats, seat, &judgement, stamp.generation, now);
+	icp_stats_blocked(module->stats, seat, &name);
 	count_outcome(module, qstate, outcome);
 	return true;
 }

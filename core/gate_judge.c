@@ -1,0 +1,248 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/fault.h"
+#include "core/gate_private.h"
+
+#define FIRST_PLACES 16 /*!< Addresses of an answer, nearly always. */
+
+static int seat_reserve(icp_seat_t *seat, size_t count)
+{
+	if (count <= seat->capacity && seat->capacity > 0) {
+		return ICP_EOK;
+	}
+	size_t capacity = count < FIRST_PLACES ? FIRST_PLACES : count;
+	icp_place_t *places = realloc(seat->places, capacity * sizeof *places);
+	if (places != NULL) {
+		seat->places = places;
+	}
+	icp_ruling_t *rulings = realloc(seat->rulings, capacity * sizeof *rulings);
+	if (rulings != NULL) {
+		seat->rulings = rulings;
+	}
+	if (places == NULL || rulings == NULL) {
+		return ICP_ENOMEM;
+	}
+	seat->capacity = capacity;
+	return ICP_EOK;
+}
+
+/*! Finds the rows that count. False: the index can't be read. */
+static bool seat_find(icp_gate_t *gate, icp_seat_t *seat, const icp_name_t *name)
+{
+	if (seat->reader.store == NULL) {
+		return false;
+	}
+	int ret = icp_seat_begin(gate, seat);
+	if (ret == ICP_EOK) {
+		seat->active = true;
+		ret = icp_reader_find(&seat->reader, name);
+	}
+	if (ret != ICP_EOK) {
+		icp_gate_tell_damage(gate, ret);
+	}
+	return ret == ICP_EOK;
+}
+
+static bool any_gated(const icp_policy_t *policy, const icp_place_t *places, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		if (icp_policy_gates(policy, &places[i])) {
+			return true;
+		}
+	}
+	return false;
+}
+
+static icp_stamp_t stamp_of(const icp_seat_t *seat)
+{
+	return (icp_stamp_t){
+		.generation = seat->reader.info.generation,
+		.commit = seat->reader.info.commit,
+		.version = seat->version,
+	};
+}
+
+/*! Judges the places that the seat holds. */
+static void seat_judge(icp_gate_t *gate, icp_seat_t *seat, const icp_name_t *name, size_t count,
+	bool gated, int64_t now, icp_decision_t *decision)
+{
+	const icp_policy_t *policy = &gate->config->policy;
+	*decision = (icp_decision_t){.places = seat->places, .rulings = seat->rulings};
+	if (gated && seat_find(gate, seat, name)) {
+		decision->rows = seat->reader.rows.items;
+		decision->row_count = seat->reader.rows.count;
+		decision->stamp = stamp_of(seat);
+	}
+	decision->judgement = icp_verdict_judge(policy, name, seat->places, count, decision->rows,
+		decision->row_count, now, seat->rulings);
+	if (!icp_fault_happened() || seat->reader.store == NULL) {
+		return;
+	}
+	icp_store_spoil(seat->reader.store);
+	icp_gate_tell_damage(gate, ICP_EDAMAGED);
+	*decision = (icp_decision_t){.places = seat->places, .rulings = seat->rulings};
+	decision->judgement =
+		icp_verdict_judge(policy, name, seat->places, count, NULL, 0, now, seat->rulings);
+}
+
+/*! Finds the places of all addresses. True: at least one of them is gated. */
+static bool seat_place(
+	icp_gate_t *gate, icp_seat_t *seat, const icp_address_t *addresses, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		icp_ranges_find(seat->ranges, &addresses[i], &seat->places[i]);
+	}
+	if (icp_fault_happened() && icp_ranges_spoil(seat->ranges)) {
+		icp_gate_say(gate, ICP_LEVEL_ERROR,
+			"%s: file lost pages while it was in use; all addresses pass until it is "
+			"replaced",
+			gate->config->ranges.database);
+	}
+	if (icp_ranges_is_spoilt(seat->ranges)) {
+		for (size_t i = 0; i < count; i++) {
+			seat->places[i] = (icp_place_t){.address = seat->places[i].address};
+		}
+	}
+	return any_gated(&gate->config->policy, seat->places, count);
+}
+
+int icp_gate_judge(icp_gate_t *gate, unsigned number, const icp_name_t *name,
+	const icp_address_t *addresses, size_t address_count, int64_t now, icp_decision_t *decision)
+{
+	icp_seat_t *seat = icp_seat_take(gate, number, now);
+	int ret = seat_reserve(seat, address_count);
+	if (ret != ICP_EOK) {
+		icp_gate_release(gate, number);
+		return ret;
+	}
+	bool gated = seat_place(gate, seat, addresses, address_count);
+	seat_judge(gate, seat, name, address_count, gated, now, decision);
+	return ICP_EOK;
+}
+
+int icp_gate_judge_places(icp_gate_t *gate, unsigned number, const icp_name_t *name,
+	const icp_place_t *places, size_t place_count, int64_t now, icp_decision_t *decision)
+{
+	icp_seat_t *seat = icp_seat_take(gate, number, now);
+	int ret = seat_reserve(seat, place_count);
+	if (ret != ICP_EOK) {
+		icp_gate_release(gate, number);
+		return ret;
+	}
+	memcpy(seat->places, places, place_count * sizeof *places);
+	bool gated = any_gated(&gate->config->policy, places, place_count);
+	seat_judge(gate, seat, name, place_count, gated, now, decision);
+	return ICP_EOK;
+}
+
+/*! What a judgement would rest on now. Takes a snapshot only if there was a commit. */
+static icp_stamp_t current_stamp(icp_gate_t *gate, icp_seat_t *seat)
+{
+	icp_reader_t *reader = &seat->reader;
+	if (reader->store == NULL) {
+		return (icp_stamp_t){.version = seat->version};
+	}
+	if (!icp_reader_is_latest(reader)) {
+		if (icp_seat_begin(gate, seat) != ICP_EOK) {
+			return (icp_stamp_t){.version = seat->version};
+		}
+		icp_reader_end(reader);
+	}
+	return stamp_of(seat);
+}
+
+icp_stamp_t icp_gate_stamp(icp_gate_t *gate, unsigned number, int64_t now)
+{
+	icp_seat_t *seat = icp_seat_take(gate, number, now);
+	icp_stamp_t stamp = current_stamp(gate, seat);
+	if (icp_ranges_is_spoilt(seat->ranges) || icp_fault_happened()) {
+		stamp.generation = 0;
+	}
+	icp_gate_release(gate, number);
+	return stamp;
+}
+
+icp_memory_t *icp_gate_memory(icp_gate_t *gate, unsigned number)
+{
+	return gate->seats[number].memory;
+}
+
+/*! Takes a judgement out of the memory, if all that it rests on is as it was. */
+static bool recall(
+	icp_gate_t *gate, icp_seat_t *seat, uint64_t key, int64_t now, icp_decision_t *decision)
+{
+	const icp_memory_item_t *item = icp_memory_find(seat->memory, key);
+	if (item == NULL || now >= item->until || icp_ranges_is_spoilt(seat->ranges)) {
+		return false;
+	}
+	/* One that the store was not asked for rests on the range database alone. */
+	icp_stamp_t stamp = {.version = seat->version};
+	if (item->stamp.generation != 0) {
+		stamp = current_stamp(gate, seat);
+	}
+	if (!icp_stamp_equal(&stamp, &item->stamp) || icp_fault_happened()) {
+		return false;
+	}
+	*decision = (icp_decision_t){
+		.judgement =
+			{
+				.verdict = (enum icp_verdict)item->verdict,
+				.reason = (enum icp_reason)item->reason,
+				.covering = item->covering,
+				.until = item->until,
+			},
+		.rulings = seat->rulings,
+		.stamp = stamp,
+	};
+	for (size_t i = 0; i < item->count; i++) {
+		seat->rulings[i] = icp_ruling_unpack(item->rulings[i]);
+	}
+	return true;
+}
+
+static void remember(icp_seat_t *seat, uint64_t key, const icp_decision_t *decision, size_t count)
+{
+	const icp_judgement_t *judgement = &decision->judgement;
+	icp_memory_item_t item = {
+		.stamp = decision->stamp,
+		.until = judgement->until,
+		.verdict = (uint8_t)judgement->verdict,
+		.reason = (uint8_t)judgement->reason,
+		.covering = judgement->covering,
+		.count = (uint8_t)count,
+	};
+	for (size_t i = 0; i < count; i++) {
+		/* What rests on a store that can't be read does not last. */
+		if (decision->rulings[i].reason == ICP_REASON_NO_INDEX) {
+			return;
+		}
+		item.rulings[i] = icp_ruling_pack(&decision->rulings[i]);
+	}
+	item.stamp.version = seat->version;
+	icp_memory_put(seat->memory, key, &item);
+}
+
+int icp_gate_decide(icp_gate_t *gate, unsigned number, const icp_name_t *name,
+	const icp_address_t *addresses, size_t address_count, int64_t now, icp_decision_t *decision)
+{
+	if (address_count > ICP_MEMORY_RULINGS) {
+		return icp_gate_judge(gate, number, name, addresses, address_count, now, decision);
+	}
+	icp_seat_t *seat = icp_seat_take(gate, number, now);
+	uint64_t key = icp_memory_key(name, addresses, address_count * sizeof *addresses);
+	int ret = seat_reserve(seat, address_count);
+	if (ret != ICP_EOK) {
+		icp_gate_release(gate, number);
+		return ret;
+	}
+	if (recall(gate, seat, key, now, decision)) {
+		return ICP_EOK;
+	}
+	ret = icp_gate_judge(gate, number, name, addresses, address_count, now, decision);
+	if (ret == ICP_EOK && !icp_ranges_is_spoilt(seat->ranges)) {
+		remember(seat, key, decision, address_count);
+	}
+	return ret;
+}
