@@ -349,10 +349,12 @@ static void store_with_ttl(struct module_qstate *qstate, struct reply_info *rep,
 /*! For how long the data of a reply is valid. Its own TTL may say less: where the iterator took the
  * end of a chain of CNAMEs from the cache, that of this message is what was left of its lease, and
  * with none left Unbound would not store the reply at all. */
-static time_t data_ttl(const struct reply_info *rep)
+static time_t data_ttl(const struct module_qstate *qstate, const struct reply_info *rep)
 {
-	/* A bogus message has a life of its own. */
-	if (rep->security == sec_status_bogus || rep->rrset_count == 0) {
+	/* A bogus message has a life of its own. What the cache has for ANY, with whatever is
+	 * there, has a TTL of 0: it is not to be stored. */
+	if (rep->security == sec_status_bogus || rep->rrset_count == 0 ||
+		qstate->qinfo.qtype == LDNS_RR_TYPE_ANY) {
 		return rep->ttl;
 	}
 	time_t least = icp_rrset_data(rep->rrsets[0])->ttl;
@@ -369,7 +371,7 @@ void icp_cache_store_leased(struct module_qstate *qstate, struct reply_info *rep
 		icp_cache_store_parked(qstate, rep);
 		return;
 	}
-	time_t valid = data_ttl(rep);
+	time_t valid = data_ttl(qstate, rep);
 	store_with_ttl(qstate, rep, valid < lease ? valid : lease);
 	/* Where an RRset that stays in the cache ends sooner, Unbound has reckoned anew how long
 	 * the message may be served expired. */

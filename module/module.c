@@ -380,10 +380,9 @@ static void judge_reply(run_t *run)
 	}
 }
 
-/*! The upstream failed. What is cached is served all the same, as if its lease had not ended in
- * between. Stale data too: without serve-expired-client-timeout Unbound does not look for any, and
- * clients wait for a prefetch that outlasts the lease. A failure is cached as the iterator would.
- */
+/*! The upstream failed. What is cached is served all the same, as if its lease had not ended. Stale
+ * data too: Unbound looks for it with serve-expired-client-timeout alone, but clients may wait for
+ * a prefetch that outlasts the lease. A failure is cached as the iterator would. */
 static void handle_failure(run_t *run)
 {
 	struct module_qstate *qstate = run->qstate;
