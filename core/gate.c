@@ -36,7 +36,6 @@ struct icp_gate {
 	atomic_uint version;         /*!< Grows when ranges or store are replaced. */
 	atomic_int_least64_t looked; /*!< The second of the last look for replacements. */
 	atomic_bool damage_logged;   /*!< For the current store. */
-	atomic_bool ranges_lost;     /*!< The range database lost pages; none is known any more. */
 	pthread_mutex_t lock;        /*!< Guards what follows, and each seat's choice of store. */
 	icp_ranges_t *ranges;
 	icp_store_t *store;         /*!< NULL: none could be opened so far. */
@@ -112,6 +111,21 @@ static bool same_file(const struct stat *a, const struct stat *b)
 	       a->st_mtim.tv_sec == b->st_mtim.tv_sec && a->st_mtim.tv_nsec == b->st_mtim.tv_nsec;
 }
 
+static int open_ranges(const icp_gate_t *gate, icp_ranges_t **ranges, icp_diag_t *diag)
+{
+	icp_fault_enter();
+	int ret = icp_ranges_open(ranges, gate->config, diag);
+	if (icp_fault_happened()) {
+		if (ret == ICP_EOK) {
+			icp_ranges_unref(*ranges);
+		}
+		ret = icp_fail(diag, ICP_ERANGES, "%s: file lost pages while it was opened",
+			gate->config->ranges.database);
+	}
+	icp_fault_leave();
+	return ret;
+}
+
 static void look_at_ranges(icp_gate_t *gate)
 {
 	icp_diag_t trouble = {.text = ""};
@@ -127,20 +141,15 @@ static void look_at_ranges(icp_gate_t *gate)
 		}
 		gate->ranges_trouble.text[0] = '\0';
 	}
-	int ret = icp_ranges_open(&ranges, gate->config, &trouble);
-	if (ret == ICP_EOK && icp_fault_happened()) {
-		icp_ranges_unref(ranges);
-		ret = icp_fail(&trouble, ICP_ERANGES, "%s: file lost pages while it was opened",
-			gate->config->ranges.database);
-	}
-	if (ret != ICP_EOK) {
+	if (open_ranges(gate, &ranges, &trouble) != ICP_EOK) {
 		gate->ranges_refused = file;
-		report(gate, &gate->ranges_trouble, &trouble, "the range database in use stays");
+		report(gate, &gate->ranges_trouble, &trouble,
+			icp_ranges_is_spoilt(gate->ranges) ? "all addresses pass"
+							   : "the range database in use stays");
 		return;
 	}
 	icp_ranges_unref(gate->ranges);
 	gate->ranges = ranges;
-	atomic_store(&gate->ranges_lost, false);
 	gate->ranges_trouble.text[0] = '\0';
 	atomic_fetch_add(&gate->version, 1);
 	say(gate, ICP_LEVEL_INFO, "%s: new range database in use", gate->config->ranges.database);
@@ -151,6 +160,8 @@ static void look_locked(icp_gate_t *gate)
 	icp_fault_enter();
 	look_at_ranges(gate);
 	look_at_store(gate);
+	/* Not of the files in use: those that could not be opened, or were given back. */
+	(void)icp_fault_happened();
 	icp_fault_leave();
 }
 
@@ -174,6 +185,7 @@ static void look(icp_gate_t *gate, int64_t now)
 /*! Brings a seat in step with the gate. Not while the seat holds a snapshot. */
 static void seat_follow(icp_gate_t *gate, seat_t *seat)
 {
+	icp_fault_enter();
 	pthread_mutex_lock(&gate->lock);
 	seat->version = atomic_load(&gate->version);
 	if (seat->ranges != gate->ranges) {
@@ -183,7 +195,11 @@ static void seat_follow(icp_gate_t *gate, seat_t *seat)
 	if (seat->reader.store != gate->store) {
 		icp_diag_t trouble;
 		icp_reader_t reader;
-		if (icp_reader_init(&reader, gate->store, &trouble) == ICP_EOK) {
+		int ret = icp_reader_init(&reader, gate->store, &trouble);
+		if (icp_fault_happened()) {
+			icp_store_spoil(gate->store);
+		}
+		if (ret == ICP_EOK) {
 			icp_reader_deinit(&seat->reader);
 			seat->reader = reader;
 			seat->looked_for = 0;
@@ -197,6 +213,9 @@ static void seat_follow(icp_gate_t *gate, seat_t *seat)
 		}
 	}
 	pthread_mutex_unlock(&gate->lock);
+	/* Of the generation that was given back. */
+	(void)icp_fault_happened();
+	icp_fault_leave();
 }
 
 /*! Begins a decision, which icp_gate_release ends. */
@@ -240,7 +259,7 @@ int icp_gate_create(icp_gate_t **gate, const icp_config_t *config, unsigned seat
 		return icp_fail(diag, ret, "SIGBUS can't be handled");
 	}
 	new->handles_faults = true;
-	ret = icp_ranges_open(&new->ranges, config, diag);
+	ret = open_ranges(new, &new->ranges, diag);
 	if (ret != ICP_EOK) {
 		icp_gate_destroy(new);
 		return ret;
@@ -255,6 +274,8 @@ void icp_gate_destroy(icp_gate_t *gate)
 	if (gate == NULL) {
 		return;
 	}
+	/* LMDB writes to its lock file when it closes. */
+	icp_fault_enter();
 	for (unsigned i = 0; gate->seats != NULL && i < gate->seat_count; i++) {
 		seat_t *seat = &gate->seats[i];
 		icp_gate_release(gate, i);
@@ -265,6 +286,7 @@ void icp_gate_destroy(icp_gate_t *gate)
 	}
 	icp_store_unref(gate->store);
 	icp_ranges_unref(gate->ranges);
+	icp_fault_leave();
 	pthread_mutex_destroy(&gate->lock);
 	if (gate->handles_faults) {
 		icp_fault_uninstall();
@@ -370,16 +392,24 @@ static void seat_judge(icp_gate_t *gate, seat_t *seat, const icp_name_t *name, s
 		icp_verdict_judge(policy, name, seat->places, count, NULL, 0, now, seat->rulings);
 }
 
-/*! The range database lost pages under the map: no address is known to be mainland any more. */
-static void lose_ranges(icp_gate_t *gate, seat_t *seat, size_t count)
+/*! Finds the places of all addresses. True: at least one of them is gated. */
+static bool seat_place(icp_gate_t *gate, seat_t *seat, const icp_address_t *addresses, size_t count)
 {
-	if (!atomic_exchange(&gate->ranges_lost, true)) {
+	for (size_t i = 0; i < count; i++) {
+		icp_ranges_find(seat->ranges, &addresses[i], &seat->places[i]);
+	}
+	if (icp_fault_happened() && icp_ranges_spoil(seat->ranges)) {
 		say(gate, ICP_LEVEL_ERROR,
 			"%s: file lost pages while it was in use; all addresses pass until it is "
 			"replaced",
 			gate->config->ranges.database);
 	}
-	memset(seat->places, 0, count * sizeof *seat->places);
+	if (icp_ranges_is_spoilt(seat->ranges)) {
+		for (size_t i = 0; i < count; i++) {
+			seat->places[i] = (icp_place_t){.address = seat->places[i].address};
+		}
+	}
+	return any_gated(&gate->config->policy, seat->places, count);
 }
 
 int icp_gate_judge(icp_gate_t *gate, unsigned number, const icp_name_t *name,
@@ -391,15 +421,7 @@ int icp_gate_judge(icp_gate_t *gate, unsigned number, const icp_name_t *name,
 		icp_gate_release(gate, number);
 		return ret;
 	}
-	for (size_t i = 0; i < address_count; i++) {
-		icp_ranges_find(seat->ranges, &addresses[i], &seat->places[i]);
-	}
-	bool gated = any_gated(&gate->config->policy, seat->places, address_count);
-	if (icp_fault_happened() ||
-		atomic_load_explicit(&gate->ranges_lost, memory_order_relaxed)) {
-		lose_ranges(gate, seat, address_count);
-		gated = false;
-	}
+	bool gated = seat_place(gate, seat, addresses, address_count);
 	seat_judge(gate, seat, name, address_count, gated, now, decision);
 	return ICP_EOK;
 }

@@ -8,9 +8,8 @@
 #define MAGIC UINT32_C(0xbeefc0de)
 #define DATA_VERSION 1
 #define PAGE_SIZE_MIN 512
-#define PAGE_SIZE_MAX 32768 /*!< LMDB's own limit. */
-#define HEADER 16
-#define NODE_HEADER 8
+#define HEADER ICP_PAGE_HEADER
+#define NODE_HEADER ICP_NODE_HEADER
 #define PAGE_META 8
 #define TREE_SIZE 48
 #define FLAG_INTEGER_KEYS 8
@@ -18,7 +17,7 @@
 #define FLAG_BIG_DATA 1
 #define FLAG_TREE 2
 
-enum { AT_NUMBER = 0, AT_PAD = 8, AT_FLAGS = 10, AT_LOWER = 12, AT_UPPER = 14 };
+enum { AT_NUMBER = 0, AT_PAD = 8, AT_FLAGS = 10, AT_LOWER = 12, AT_UPPER = ICP_PAGE_AT_UPPER };
 enum {
 	AT_MAGIC = 16,
 	AT_VERSION = 20,
@@ -87,7 +86,7 @@ int icp_pages_meta(icp_pages_t *pages, const uint8_t *octets, unsigned slot, uin
 	}
 	/* The size of pages stands where other trees have nothing. */
 	uint32_t page_size = u32(octets + AT_FREE);
-	if (page_size < PAGE_SIZE_MIN || page_size > PAGE_SIZE_MAX ||
+	if (page_size < PAGE_SIZE_MIN || page_size > ICP_PAGE_SIZE_MAX ||
 		(page_size & (page_size - 1)) != 0 || u32(octets + AT_MAIN) != 0) {
 		return ICP_EDAMAGED;
 	}
@@ -129,9 +128,12 @@ const uint8_t *icp_page_at(
 	return page;
 }
 
-/*! The octets of a node up to the end of its key; NULL when they are not on the page. */
-static const uint8_t *node_at(
-	const icp_pages_t *pages, const uint8_t *page, unsigned position, size_t *room)
+/*!
+ * A node whose key lies on the page; NULL when it does not. Each number is read once: the pages of
+ * a commit that nobody keeps may change while they are read.
+ */
+static const uint8_t *node_at(const icp_pages_t *pages, const uint8_t *page, unsigned position,
+	size_t *key_size, size_t *room)
 {
 	size_t offset = u16(page + HEADER + 2 * position);
 	if (offset < u16(page + AT_UPPER) || offset % 2 != 0 ||
@@ -139,7 +141,8 @@ static const uint8_t *node_at(
 		return NULL;
 	}
 	const uint8_t *node = page + offset;
-	size_t end = offset + NODE_HEADER + u16(node + 6);
+	*key_size = u16(node + 6);
+	size_t end = offset + NODE_HEADER + *key_size;
 	*room = end <= pages->page_size ? pages->page_size - end : 0;
 	return end <= pages->page_size ? node : NULL;
 }
@@ -147,12 +150,13 @@ static const uint8_t *node_at(
 int icp_page_branch(const icp_pages_t *pages, const uint8_t *page, unsigned position,
 	icp_entry_t *key, uint64_t *child)
 {
+	size_t key_size;
 	size_t room;
-	const uint8_t *node = node_at(pages, page, position, &room);
+	const uint8_t *node = node_at(pages, page, position, &key_size, &room);
 	if (node == NULL) {
 		return ICP_EDAMAGED;
 	}
-	*key = (icp_entry_t){.key = node + NODE_HEADER, .key_size = u16(node + 6)};
+	*key = (icp_entry_t){.key = node + NODE_HEADER, .key_size = key_size};
 	*child = (uint64_t)u16(node + 4) << 32 | (uint64_t)u16(node + 2) << 16 | u16(node);
 	return ICP_EOK;
 }
@@ -197,19 +201,20 @@ static int read_entry(
 int icp_page_leaf(
 	const icp_pages_t *pages, const uint8_t *page, unsigned position, icp_entry_t *entry)
 {
+	size_t key_size;
 	size_t room;
-	const uint8_t *node = node_at(pages, page, position, &room);
+	const uint8_t *node = node_at(pages, page, position, &key_size, &room);
 	if (node == NULL) {
 		return ICP_EDAMAGED;
 	}
 	unsigned flags = u16(node + 4);
 	*entry = (icp_entry_t){
 		.key = node + NODE_HEADER,
-		.key_size = u16(node + 6),
+		.key_size = key_size,
 		.data_size = (size_t)u16(node + 2) << 16 | u16(node),
 		.is_tree = flags == FLAG_TREE,
 	};
-	const uint8_t *data = entry->key + entry->key_size;
+	const uint8_t *data = entry->key + key_size;
 	if (flags == FLAG_BIG_DATA) {
 		return room >= sizeof(uint64_t) ? find_overflow(pages, data, entry) : ICP_EDAMAGED;
 	}
@@ -274,9 +279,10 @@ static int search_leaf(const icp_pages_t *pages, const uint8_t *page, unsigned n
 	unsigned high = nodes;
 	while (low < high) {
 		unsigned middle = (low + high) / 2;
+		size_t key_size;
 		size_t room;
-		const uint8_t *node = node_at(pages, page, middle, &room);
-		if (node == NULL || u16(node + 6) != sizeof key) {
+		const uint8_t *node = node_at(pages, page, middle, &key_size, &room);
+		if (node == NULL || key_size != sizeof key) {
 			return ICP_EDAMAGED;
 		}
 		if (u64(node + NODE_HEADER) < key) {
@@ -345,6 +351,7 @@ void icp_pages_walk(icp_pages_walk_t *walk, const icp_pages_t *pages, const icp_
 {
 	walk->pages = pages;
 	walk->next = tree->root;
+	walk->left = pages->count;
 	walk->depth = tree->depth;
 	walk->level = 0;
 }
@@ -361,10 +368,12 @@ static int enter_leaf(icp_pages_walk_t *walk)
 		bool is_leaf = walk->level + 1 == walk->depth;
 		const uint8_t *page = icp_page_at(
 			walk->pages, walk->next, is_leaf ? ICP_PAGE_LEAF : ICP_PAGE_BRANCH, &nodes);
-		if (page == NULL) {
+		/* Pages that lead to each other in many ways would be gone through for ever. */
+		if (page == NULL || walk->left-- == 0) {
 			return ICP_EDAMAGED;
 		}
 		walk->path[walk->level] = page;
+		walk->nodes[walk->level] = (uint16_t)nodes;
 		walk->at[walk->level] = 0;
 		walk->level++;
 		walk->next = ICP_PAGES_NONE;
@@ -383,13 +392,11 @@ static int leave_pages(icp_pages_walk_t *walk)
 {
 	walk->level--;
 	while (walk->level > 0) {
-		const uint8_t *page = walk->path[walk->level - 1];
-		unsigned nodes = (u16(page + AT_LOWER) - HEADER) / 2u;
-		uint16_t at = walk->at[walk->level - 1];
-		if (at < nodes) {
+		unsigned level = walk->level - 1u;
+		if (walk->at[level] < walk->nodes[level]) {
 			icp_entry_t key;
-			walk->at[walk->level - 1]++;
-			return icp_page_branch(walk->pages, page, at, &key, &walk->next);
+			return icp_page_branch(walk->pages, walk->path[level], walk->at[level]++,
+				&key, &walk->next);
 		}
 		walk->level--;
 	}
@@ -403,11 +410,9 @@ int icp_pages_walk_next(icp_pages_walk_t *walk, icp_entry_t *entry)
 		if (ret != 1) {
 			return ret;
 		}
-		const uint8_t *leaf = walk->path[walk->level - 1];
-		unsigned nodes = (u16(leaf + AT_LOWER) - HEADER) / 2u;
-		uint16_t *at = &walk->at[walk->level - 1];
-		if (*at < nodes) {
-			ret = read_entry(walk->pages, leaf, (*at)++, entry);
+		unsigned level = walk->level - 1u;
+		if (walk->at[level] < walk->nodes[level]) {
+			ret = read_entry(walk->pages, walk->path[level], walk->at[level]++, entry);
 			return ret == ICP_EOK ? 1 : ret;
 		}
 		ret = leave_pages(walk);

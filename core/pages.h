@@ -108,8 +108,10 @@ uint64_t icp_entry_number(const icp_entry_t *entry);
 typedef struct {
 	const icp_pages_t *pages;
 	const uint8_t *path[ICP_PAGES_DEPTH_MAX]; /*!< Pages from the root down. */
+	uint16_t nodes[ICP_PAGES_DEPTH_MAX];      /*!< On each. */
 	uint16_t at[ICP_PAGES_DEPTH_MAX];         /*!< Next node on each. */
 	uint64_t next;                            /*!< Root that is still to be entered. */
+	uint64_t left;                            /*!< Pages that a sound tree may still have. */
 	uint16_t depth;
 	uint16_t level; /*!< Pages on the path. */
 } icp_pages_walk_t;
@@ -127,8 +129,10 @@ int icp_pages_walk_next(icp_pages_walk_t *walk, icp_entry_t *entry);
 
 /*!
  * \brief Checks that the trees of a commit hang together: order and bounds of all keys, each page
- *        in one place and of its kind, the numbers of pages and entries, the list of free pages.
- *        LMDB can work on such an environment without harm. Data is not looked at.
+ *        in one place and of its kind, the nodes filling their page, the numbers of pages and
+ *        entries, the list of free pages. LMDB can work on such an environment without harm. Data
+ *        is not looked at, nor its size but for that of its node or pages; nor a key, as long as
+ *        it is in order.
  * \param whole  also the heads of pages that hold data alone; these are most of all pages
  * \retval ICP_EOK, ICP_EDAMAGED, ICP_ENOMEM
  */
@@ -137,6 +141,9 @@ int icp_pages_check(const icp_pages_t *pages, bool whole);
 /* For pages_check.c. */
 
 enum { ICP_PAGE_BRANCH = 1, ICP_PAGE_LEAF = 2, ICP_PAGE_OVERFLOW = 4 };
+enum { ICP_PAGE_HEADER = 16, ICP_PAGE_AT_UPPER = 14, ICP_NODE_HEADER = 8 };
+
+#define ICP_PAGE_SIZE_MAX 32768 /*!< LMDB's own limit. */
 
 /*! \brief A page of the kind; NULL when it is none. nodes: those on it. */
 const uint8_t *icp_page_at(

@@ -5,6 +5,8 @@
 #include "core/error.h"
 #include "core/pages.h"
 
+#define KEY_MAX 511 /*!< LMDB's limit. */
+
 /*! What is known so far of one environment. */
 typedef struct {
 	const icp_pages_t *pages;
@@ -13,6 +15,7 @@ typedef struct {
 	icp_tree_t seen; /*!< What was counted of the tree that is being looked at. */
 	unsigned depth;
 	bool integer_keys;
+	bool is_free; /*!< It is that of free pages. */
 } check_t;
 
 /*! The keys that a page may hold: from low on, below high; NULL: no bound. */
@@ -52,7 +55,51 @@ static int compare(const check_t *check, const icp_entry_t *a, const icp_entry_t
 
 static bool key_is_sound(const check_t *check, const icp_entry_t *entry)
 {
-	return check->integer_keys ? entry->key_size == sizeof(uint64_t) : entry->key_size > 0;
+	return check->integer_keys ? entry->key_size == sizeof(uint64_t)
+				   : entry->key_size > 0 && entry->key_size <= KEY_MAX;
+}
+
+/*! Takes the octets of a node, in units of two. False: they are another's, or too many. */
+static bool claim_octets(uint8_t *taken, size_t begin, size_t end)
+{
+	for (size_t unit = begin / 2; unit < end / 2; unit++) {
+		uint8_t bit = (uint8_t)(1U << unit % 8);
+		if ((taken[unit / 8] & bit) != 0) {
+			return false;
+		}
+		taken[unit / 8] |= bit;
+	}
+	return true;
+}
+
+/*! LMDB moves nodes about, by their sizes: they must fill all that is not free, each for itself. */
+static bool nodes_fill_page(const check_t *check, const uint8_t *page, unsigned nodes, bool is_leaf)
+{
+	size_t page_size = check->pages->page_size;
+	/* Two must fit on a page, with their places. */
+	size_t node_max = ((page_size - ICP_PAGE_HEADER) / 2 & ~(size_t)1) - sizeof(uint16_t);
+	uint8_t taken[ICP_PAGE_SIZE_MAX / 16] = {0};
+	uint16_t upper;
+	size_t used = 0;
+	for (unsigned i = 0; i < nodes; i++) {
+		icp_entry_t entry;
+		uint64_t child;
+		int ret = is_leaf ? icp_page_leaf(check->pages, page, i, &entry)
+				  : icp_page_branch(check->pages, page, i, &entry, &child);
+		if (ret != ICP_EOK) {
+			return false;
+		}
+		size_t size = ICP_NODE_HEADER + entry.key_size;
+		size += entry.overflow != 0 ? sizeof entry.overflow : entry.data_size;
+		size_t begin = (size_t)(entry.key - page) - ICP_NODE_HEADER;
+		size_t end = begin + size + size % 2;
+		if (size > node_max || !claim_octets(taken, begin, end)) {
+			return false;
+		}
+		used += end - begin;
+	}
+	memcpy(&upper, page + ICP_PAGE_AT_UPPER, sizeof upper);
+	return used == page_size - upper;
 }
 
 static int check_leaf(check_t *check, const uint8_t *page, unsigned nodes, bounds_t bounds)
@@ -88,7 +135,10 @@ static int check_page(check_t *check, uint64_t number, unsigned level, bounds_t 
 	bool is_leaf = level + 1 == check->depth;
 	const uint8_t *page = icp_page_at(
 		check->pages, number, is_leaf ? ICP_PAGE_LEAF : ICP_PAGE_BRANCH, &nodes);
-	if (page == NULL || !claim(check, number, 1)) {
+	/* LMDB ends the process at a branch without a fork, but not in the list of free pages. */
+	if (page == NULL || !claim(check, number, 1) ||
+		!nodes_fill_page(check, page, nodes, is_leaf) ||
+		(!is_leaf && nodes < 2 && !check->is_free)) {
 		return ICP_EDAMAGED;
 	}
 	if (is_leaf) {
@@ -128,6 +178,7 @@ static int check_tree(check_t *check, const icp_tree_t *tree)
 	check->seen = (icp_tree_t){.depth = tree->depth};
 	check->depth = tree->depth;
 	check->integer_keys = tree->integer_keys;
+	check->is_free = tree == &check->pages->free;
 	if (tree->depth > 0) {
 		int ret = check_page(check, tree->root, 0, (bounds_t){NULL, NULL});
 		if (ret != ICP_EOK) {
@@ -172,7 +223,7 @@ static int check_free(check_t *check)
 	while ((ret = icp_pages_walk_next(&walk, &entry)) == 1) {
 		uint64_t count;
 		uint64_t before = UINT64_MAX;
-		if (entry.data_size < sizeof count ||
+		if (entry.data_size < sizeof count || entry.data_size % sizeof count != 0 ||
 			icp_entry_number(&entry) > check->pages->txn) {
 			return ICP_EDAMAGED;
 		}
@@ -206,6 +257,11 @@ static int check_rest(const check_t *check)
 
 int icp_pages_check(const icp_pages_t *pages, bool whole)
 {
+	/* A page that the file does not reach to is a free one, so it takes room in a list. */
+	uint64_t listed = pages->count * (pages->page_size / sizeof(uint64_t));
+	if (pages->last >= pages->count + listed) {
+		return ICP_EDAMAGED;
+	}
 	check_t check = {.pages = pages, .used = calloc(pages->last / 8 + 1, 1), .whole = whole};
 	if (check.used == NULL) {
 		return ICP_ENOMEM;

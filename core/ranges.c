@@ -17,6 +17,7 @@
 #define SEPARATOR 16        /* Octets between the tree and the data. */
 #define OPEN_TRIES 8        /* A file that is replaced all the time is given up. */
 #define PATH_SHOWN 256
+#define FIRST_NAMES 256 /* Octets. */
 
 /* Values inside values. Real records have four levels or so. */
 #define DEPTH_MAX 64
@@ -25,10 +26,10 @@
 
 /* What the records say, under the offset of their data. */
 typedef struct {
-	uint32_t key; /* Offset + 1; 0: empty slot. */
+	uint32_t key;      /* Offset + 1; 0: empty slot. */
+	uint32_t provider; /* Where it begins in the names. */
 	bool mainland;
 	uint8_t provider_length;
-	const char *provider; /* Into the mapped file. */
 } known_t;
 
 struct icp_ranges {
@@ -40,6 +41,11 @@ struct icp_ranges {
 	known_t *known; /* A hash table, at most half full. */
 	unsigned known_bits;
 	uint32_t known_count;
+	/* Of providers. Not read from the file again, which may lose its pages. */
+	char *names;
+	uint32_t names_used;
+	uint32_t names_size;
+	atomic_bool spoilt;
 };
 
 /* Encoded values. libmaxminddb recurses as deep as they tell it to, so they are checked first. */
@@ -274,15 +280,34 @@ static bool read_string(
 	}
 }
 
-/* Reads what a record says. Returns false when it is damaged. */
-static bool read_record(
-	const icp_ranges_t *ranges, MMDB_entry_s *entry, known_t *known, bool *has_mainland)
+/* Keeps the name of a provider. */
+static int keep_name(icp_ranges_t *ranges, known_t *known, const char *name, size_t length)
+{
+	if (length > ranges->names_size - ranges->names_used) {
+		uint64_t size = 2 * (uint64_t)ranges->names_size + FIRST_NAMES;
+		char *names = size > UINT32_MAX ? NULL : realloc(ranges->names, size);
+		if (names == NULL) {
+			return ICP_ENOMEM;
+		}
+		ranges->names = names;
+		ranges->names_size = (uint32_t)size;
+	}
+	memcpy(ranges->names + ranges->names_used, name, length);
+	known->provider = ranges->names_used;
+	known->provider_length = (uint8_t)length;
+	ranges->names_used += (uint32_t)length;
+	return ICP_EOK;
+}
+
+/* Reads what a record says. ICP_ERANGES: it is damaged. */
+static int read_record(
+	icp_ranges_t *ranges, MMDB_entry_s *entry, known_t *known, bool *has_mainland)
 {
 	const icp_config_t *config = ranges->config;
 	const char *string;
 	uint32_t length;
 	if (!read_string(entry, config->ranges.mainland_path, &string, &length)) {
-		return false;
+		return ICP_ERANGES;
 	}
 	if (string != NULL) {
 		const char *wanted = config->ranges.mainland_equals;
@@ -290,16 +315,14 @@ static bool read_record(
 		*has_mainland = true;
 	}
 	if (config->ranges.provider_path[0] == NULL) {
-		return true;
+		return ICP_EOK;
 	}
 	if (!read_string(entry, config->ranges.provider_path, &string, &length)) {
-		return false;
+		return ICP_ERANGES;
 	}
-	if (string != NULL && length <= ICP_PROVIDER_MAX) {
-		known->provider = string;
-		known->provider_length = (uint8_t)length;
-	}
-	return true;
+	return string != NULL && length <= ICP_PROVIDER_MAX
+		       ? keep_name(ranges, known, string, length)
+		       : ICP_EOK;
 }
 
 /* Collects what all records say. */
@@ -329,13 +352,15 @@ static int survey_record(survey_t *survey, uint64_t record, unsigned type, MMDB_
 		return ICP_EOK;
 	}
 	uint64_t at = entry->offset;
-	if (!check_value(&survey->section, &at, 0) ||
-		!read_record(ranges, entry, known, &survey->has_mainland)) {
+	if (!check_value(&survey->section, &at, 0)) {
 		return ICP_ERANGES;
 	}
-	known->key = key;
-	ranges->known_count++;
-	return ICP_EOK;
+	int rc = read_record(ranges, entry, known, &survey->has_mainland);
+	if (rc == ICP_EOK) {
+		known->key = key;
+		ranges->known_count++;
+	}
+	return rc;
 }
 
 /* Says that no record has the mainland path, naming its keys. */
@@ -422,12 +447,23 @@ void icp_ranges_unref(icp_ranges_t *ranges)
 		MMDB_close(&ranges->mmdb);
 	}
 	free(ranges->known);
+	free(ranges->names);
 	free(ranges);
 }
 
 bool icp_ranges_is_current(const icp_ranges_t *ranges)
 {
 	return is_same_file(ranges);
+}
+
+bool icp_ranges_spoil(icp_ranges_t *ranges)
+{
+	return !atomic_exchange(&ranges->spoilt, true);
+}
+
+bool icp_ranges_is_spoilt(const icp_ranges_t *ranges)
+{
+	return atomic_load_explicit(&ranges->spoilt, memory_order_relaxed);
 }
 
 static MMDB_lookup_result_s look_up(const MMDB_s *mmdb, const icp_address_t *address)
@@ -466,6 +502,6 @@ void icp_ranges_find(const icp_ranges_t *ranges, const icp_address_t *address, i
 	const known_t *known =
 		find_slot(ranges->known, ranges->known_bits, result.entry.offset + 1);
 	place->mainland = known->mainland;
-	place->provider = known->provider;
+	place->provider = known->provider_length > 0 ? ranges->names + known->provider : NULL;
 	place->provider_length = known->provider_length;
 }

@@ -29,6 +29,15 @@ void icp_ranges_unref(icp_ranges_t *ranges);
 bool icp_ranges_is_current(const icp_ranges_t *ranges);
 
 /*!
+ * \brief Notes that the file lost pages that were mapped (see fault.h): what is found from now on
+ *        is void.
+ * \return false when that was known
+ */
+bool icp_ranges_spoil(icp_ranges_t *ranges);
+
+bool icp_ranges_is_spoilt(const icp_ranges_t *ranges);
+
+/*!
  * \brief Finds the place of an address. An address that is in no range, or whose record has
  *        another shape, is not mainland; nor is an IPv6 address in ::/96, where an MMDB holds IPv4.
  * \param address  as it stands in the answer; unmapped here

@@ -278,12 +278,24 @@ static void join_turn(icp_stats_t *stats, seat_t *seat, uint64_t generation, int
 	pthread_mutex_unlock(&stats->lock);
 }
 
+/*! Says whether the index can be read. All threads look at this line; it is seldom written. */
+static void note_index(icp_stats_turn_t *turn, bool found, int64_t now)
+{
+	int64_t since = atomic_load_explicit(&turn->no_index_since, memory_order_relaxed);
+	if (found != (since == 0)) {
+		atomic_store_explicit(&turn->no_index_since, found ? 0 : now, memory_order_relaxed);
+	}
+}
+
 void icp_stats_judged(icp_stats_t *stats, unsigned number, const icp_judgement_t *judgement,
 	uint64_t generation, int64_t now)
 {
 	seat_t *seat = &stats->seats[number];
 	icp_fault_enter();
 	add(&seat->area->counters[icp_stats_place(judgement->verdict, judgement->reason)], 1);
+	if (generation != 0 || judgement->reason == ICP_REASON_NO_INDEX) {
+		note_index(&stats->map->turn, generation != 0, now);
+	}
 	if (generation != 0 &&
 		(generation != seat->generation ||
 			seat->turn != atomic_load_explicit(&stats->turn, memory_order_acquire))) {

@@ -72,8 +72,9 @@ void icp_stats_close(icp_stats_t *stats);
 /*!
  * \brief Counts a judgement, and takes note of the generation that it was based on: the list of
  *        blocked domains begins anew with each change of it.
- * \param generation  0: the index can't be read, or was not asked; that of the last time stays
- * \param now         seconds
+ * \param generation  0: the index can't be read, or was not asked; that of the last time stays.
+ * With the reason ICP_REASON_NO_INDEX the file says so until one can be read again. \param now
+ * seconds
  */
 void icp_stats_judged(icp_stats_t *stats, unsigned seat, const icp_judgement_t *judgement,
 	uint64_t generation, int64_t now);
@@ -98,9 +99,12 @@ typedef struct {
 	uint64_t counts[ICP_STAT_COUNT];
 	uint64_t generation; /*!< In use when last a judgement was based on one; 0: none so far. */
 	int64_t since;       /*!< It is in use; ICP_TIME_NONE without one. */
-	icp_top_list_t top;  /*!< Blocked domains since then, sorted. */
-	unsigned left_out; /*!< Sets of seats that are missing in top, and whose names `bound` does
-			      not hold for: the resolver ended, or was stopped, while it wrote. */
+	/*! The index could not be read for a judgement, the last that needed it; else
+	 * ICP_TIME_NONE. */
+	int64_t no_index_since;
+	icp_top_list_t top; /*!< Blocked domains since then, sorted. */
+	unsigned left_out;  /*!< Sets of seats that are missing in top, and whose names `bound` does
+			       not hold for: the resolver ended, or was stopped, while it wrote. */
 } icp_stats_snapshot_t;
 
 /*!

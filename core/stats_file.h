@@ -8,7 +8,7 @@
 #include "core/stats.h"
 
 #define ICP_STATS_MAGIC "icpstats"
-#define ICP_STATS_FORMAT 1
+#define ICP_STATS_FORMAT 2
 #define ICP_STATS_PAGE 4096
 
 /*! Written once, and last; a file without it is not finished. */
@@ -28,6 +28,8 @@ typedef struct {
 	_Alignas(64) _Atomic uint64_t sequence;
 	_Atomic uint64_t generation;
 	_Atomic int64_t since;
+	/*! Since when judgements find no index; 0: the last one found it. */
+	_Atomic int64_t no_index_since;
 } icp_stats_turn_t;
 
 enum { ICP_STATS_JUDGED = (ICP_BLOCK + 1) * ICP_REASON_COUNT };

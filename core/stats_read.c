@@ -186,6 +186,8 @@ static int read_content(source_t *source, icp_stats_snapshot_t *snapshot)
 	snapshot->seats = source->head.seats;
 	snapshot->started = source->head.started;
 	snapshot->generation = atomic_load(&source->turn.generation);
+	int64_t no_index_since = atomic_load(&source->turn.no_index_since);
+	snapshot->no_index_since = no_index_since != 0 ? no_index_since : ICP_TIME_NONE;
 	snapshot->since =
 		snapshot->generation != 0 ? atomic_load(&source->turn.since) : ICP_TIME_NONE;
 	if (snapshot->generation > ICP_TOP_COUNT_MAX) {

@@ -17,6 +17,9 @@
 
 _Static_assert(sizeof(size_t) == sizeof(uint64_t), "bucket keys are LMDB's native integers");
 
+/*! Octets of a lock file: a line of the cache for each reader, and what LMDB has before them. */
+#define LOCK_SIZE ((off_t)64 * (ICP_STORE_READERS + 2))
+
 int icp_store_from_lmdb(int rc)
 {
 	switch (rc) {
@@ -71,9 +74,42 @@ static int check_meta(const char *path, icp_pages_t pages[2], icp_diag_t *diag)
 	return ret == ICP_EOK ? ret : icp_fail(diag, ret, "%s: not a generation, or damaged", path);
 }
 
+/*!
+ * Gives a lock file that was cut off its size back. LMDB takes a small one that others hold for one
+ * with fewer readers, also where there is not room for any, and reads beyond its end. Of zeros it
+ * says that they are no lock file, or it makes a new one of them if nobody holds it. This process
+ * does not hold it either, or closing the file here would give its locks away.
+ */
+static int mend_lock_file(const char *path, icp_diag_t *diag)
+{
+	char *name;
+	if (asprintf(&name, "%s-lock", path) < 0) {
+		return icp_fail(diag, ICP_ENOMEM, "%s: out of memory", path);
+	}
+	struct stat st;
+	int ret = ICP_EOK;
+	int fd = open(name, O_RDWR | O_CLOEXEC | O_NONBLOCK);
+	/* If it can't be opened, or is none, LMDB will say so. */
+	if (fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_size < LOCK_SIZE) {
+		int error = posix_fallocate(fd, 0, LOCK_SIZE);
+		if (error != 0) {
+			ret = icp_fail(diag, ICP_ESYS, "%s: %s", name, strerror(error));
+		}
+	}
+	if (fd >= 0) {
+		close(fd);
+	}
+	free(name);
+	return ret;
+}
+
 static int open_env(icp_store_t *store, const char *path, unsigned flags, icp_diag_t *diag)
 {
 	int fd;
+	int ret = mend_lock_file(path, diag);
+	if (ret != ICP_EOK) {
+		return ret;
+	}
 	int rc = mdb_env_create(&store->env);
 	if (rc == MDB_SUCCESS) {
 		rc = mdb_env_set_maxreaders(store->env, ICP_STORE_READERS);
@@ -233,6 +269,41 @@ bool icp_store_is_current(const icp_store_t *store)
 	}
 	return icp_store_stat(store, &mine) && stat(store->current, &now) == 0 &&
 	       mine.st_dev == now.st_dev && mine.st_ino == now.st_ino;
+}
+
+typedef struct {
+	icp_readers_t *readers;
+	uint64_t last; /*!< Commit. */
+} reader_list_t;
+
+/*! Takes a line of LMDB's list: process, thread, and transaction or "-". */
+static int take_reader(const char *line, void *context)
+{
+	reader_list_t *list = context;
+	int process;
+	char thread[24];
+	char transaction[24];
+	if (sscanf(line, "%d %23s %23s", &process, thread, transaction) == 3) {
+		list->readers->slots++;
+		if (transaction[0] != '-') {
+			list->readers->held++;
+			list->readers->stale += strtoull(transaction, NULL, 10) < list->last;
+		}
+	}
+	return 0;
+}
+
+int icp_store_readers(icp_store_t *store, icp_readers_t *readers)
+{
+	MDB_envinfo info;
+	reader_list_t list = {.readers = readers};
+	*readers = (icp_readers_t){.slots = 0};
+	int rc = mdb_env_info(store->env, &info);
+	if (rc == MDB_SUCCESS) {
+		list.last = info.me_last_txnid;
+		rc = mdb_reader_list(store->env, take_reader, &list);
+	}
+	return rc < 0 ? icp_store_from_lmdb(rc) : ICP_EOK;
 }
 
 uint64_t icp_store_size(const icp_store_t *store)

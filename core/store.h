@@ -90,6 +90,16 @@ bool icp_store_is_current(const icp_store_t *store);
 /*! \brief From now on its readers get ICP_EDAMAGED: the file lost pages that were mapped. */
 void icp_store_spoil(icp_store_t *store);
 
+/*! Who reads a generation. */
+typedef struct {
+	unsigned slots; /*!< Taken by readers, of all processes. */
+	unsigned held;  /*!< Of these, with a snapshot at this moment. */
+	unsigned stale; /*!< Of these, with one of an older commit: its pages can't be used anew. */
+} icp_readers_t;
+
+/*! \brief Looks who reads the generation. \retval ICP_EOK, ICP_ESYS */
+int icp_store_readers(icp_store_t *store, icp_readers_t *readers);
+
 /*! \brief Size of the generation's file in octets. */
 uint64_t icp_store_size(const icp_store_t *store);
 

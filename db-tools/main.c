@@ -1,42 +1,63 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*! icpgate: the operator's tool. Reads the options and calls the subcommand. */
+#include <errno.h>
 #include <getopt.h>
 #include <limits.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "core/fault.h"
 #include "core/time.h"
 #include "db-tools/tools.h"
 
-enum { OPTION_STORE = 256, OPTION_JSON, OPTION_AT, OPTION_RESOLVE, OPTION_HELP, OPTION_VERSION };
+enum {
+	OPTION_STORE = 256,
+	OPTION_JSON,
+	OPTION_AT,
+	OPTION_RESOLVE,
+	OPTION_LIST,
+	OPTION_NAMES,
+	OPTION_DAYS,
+	OPTION_HELP,
+	OPTION_VERSION,
+};
 
 static const struct option long_options[] = {
 	{"store", required_argument, NULL, OPTION_STORE},
 	{"json", no_argument, NULL, OPTION_JSON},
 	{"at", required_argument, NULL, OPTION_AT},
 	{"resolve", required_argument, NULL, OPTION_RESOLVE},
+	{"list", no_argument, NULL, OPTION_LIST},
+	{"names", required_argument, NULL, OPTION_NAMES},
+	{"days", required_argument, NULL, OPTION_DAYS},
 	{"help", no_argument, NULL, OPTION_HELP},
 	{"version", no_argument, NULL, OPTION_VERSION},
 	{NULL, 0, NULL, 0},
 };
+
+/*! Options that not all commands take, as bits. */
+enum { TAKES_AT = 1, TAKES_RESOLVE = 2, TAKES_LIST = 4, TAKES_NAMES = 8, TAKES_DAYS = 16 };
 
 typedef struct {
 	const char *name;
 	int (*run)(const icp_tool_t *tool, int count, char **arguments);
 	int least; /*!< Arguments. */
 	int most;
-	bool takes_time;
+	unsigned takes;
 } command_t;
 
 static const command_t commands[] = {
-	{"lookup", icp_tool_lookup, 1, INT_MAX, true},
-	{"dump", icp_tool_dump, 0, 1, false},
-	{"verify", icp_tool_verify, 0, 0, false},
-	{"ranges", icp_tool_ranges, 2, 2, false},
-	{"bench", icp_tool_bench, 0, 0, false},
-	{"stat", icp_tool_stat, 0, 0, false},
+	{"lookup", icp_tool_lookup, 1, INT_MAX, TAKES_AT | TAKES_RESOLVE},
+	{"dump", icp_tool_dump, 0, 1, 0},
+	{"verify", icp_tool_verify, 0, 0, 0},
+	{"diff", icp_tool_diff, 2, 2, TAKES_AT | TAKES_LIST | TAKES_NAMES},
+	{"upcoming", icp_tool_upcoming, 0, 0, TAKES_AT | TAKES_DAYS},
+	{"history", icp_tool_history, 1, 1, 0},
+	{"ranges", icp_tool_ranges, 2, 2, 0},
+	{"bench", icp_tool_bench, 0, 0, 0},
+	{"stat", icp_tool_stat, 0, 0, 0},
 };
 
 static const char usage_text[] =
@@ -49,6 +70,11 @@ static const char usage_text[] =
 	"                                        and what keeps the site from being reached\n"
 	"  dump [SUFFIX]                         the rows as CSV, in the feed's form\n"
 	"  verify                                checks the current generation whole\n"
+	"  diff [--list] [--names FILE] [--at TIME] A B\n"
+	"                                        rows and permissions gained and lost; A, B: the\n"
+	"                                        number of a generation, current, or a full feed\n"
+	"  upcoming [--days N] [--at TIME]       permissions that will lapse by time alone\n"
+	"  history NAME                          changes of permissions, from the audit log\n"
 	"  ranges CSV OUT.mmdb                   compiles a range database\n"
 	"  bench                                 decisions per second on the current store\n"
 	"  stat                                  what the resolver has counted since its start\n"
@@ -59,6 +85,9 @@ static const char usage_text[] =
 	"  --at TIME    judge at this time: RFC 3339, or a date\n"
 	"  --resolve SERVER\n"
 	"               DNS server to ask: ADDRESS or ADDRESS@PORT\n"
+	"  --list       every permission that is gained or lost\n"
+	"  --names FILE which of these names would be judged otherwise; - is stdin\n"
+	"  --days N     look so far ahead, 30 without it\n"
 	"  --help       this text\n"
 	"  --version    version\n";
 
@@ -66,6 +95,20 @@ static int usage(void)
 {
 	fputs(usage_text, stderr);
 	return ICP_EXIT_USAGE;
+}
+
+static int take_days(icp_tool_t *tool)
+{
+	char *end;
+	errno = 0;
+	long days = strtol(optarg, &end, 10);
+	if (errno != 0 || end == optarg || *end != '\0' || days < 1 || days > ICP_DAYS_MAX) {
+		fprintf(stderr, "icpgate: --days: not a number from 1 to %d: %s\n", ICP_DAYS_MAX,
+			optarg);
+		return ICP_EXIT_USAGE;
+	}
+	tool->days = (int)days;
+	return -1;
 }
 
 /*! Takes one option. Negative: go on; else the exit status. */
@@ -90,6 +133,14 @@ static int take_option(icp_tool_t *tool, int option)
 	case OPTION_RESOLVE:
 		tool->resolve = optarg;
 		return -1;
+	case OPTION_LIST:
+		tool->list = true;
+		return -1;
+	case OPTION_NAMES:
+		tool->names = optarg;
+		return -1;
+	case OPTION_DAYS:
+		return take_days(tool);
 	case OPTION_HELP:
 		fputs(usage_text, stdout);
 		return icp_tool_finish(ICP_EXIT_DONE);
@@ -126,6 +177,29 @@ static int run(const command_t *command, const icp_tool_t *tool, int count, char
 	return status;
 }
 
+/*! False, with a message, when an option was given that this command does not take. */
+static bool takes_all(const command_t *command, const icp_tool_t *tool)
+{
+	const struct {
+		bool given;
+		unsigned bit;
+		const char *rule;
+	} options[] = {
+		{tool->at != ICP_TIME_NONE, TAKES_AT, "--at is for lookup, diff and upcoming"},
+		{tool->resolve != NULL, TAKES_RESOLVE, "--resolve is for lookup"},
+		{tool->list, TAKES_LIST, "--list is for diff"},
+		{tool->names != NULL, TAKES_NAMES, "--names is for diff"},
+		{tool->days != 0, TAKES_DAYS, "--days is for upcoming"},
+	};
+	for (size_t i = 0; i < sizeof options / sizeof *options; i++) {
+		if (options[i].given && (command->takes & options[i].bit) == 0) {
+			fprintf(stderr, "icpgate: %s: %s\n", command->name, options[i].rule);
+			return false;
+		}
+	}
+	return true;
+}
+
 int main(int argc, char **argv)
 {
 	icp_tool_t tool = {.at = ICP_TIME_NONE};
@@ -154,12 +228,7 @@ int main(int argc, char **argv)
 		fprintf(stderr, "icpgate: %s: wrong number of arguments\n", command->name);
 		return usage();
 	}
-	if (tool.at != ICP_TIME_NONE && !command->takes_time) {
-		fprintf(stderr, "icpgate: %s: --at is for lookup\n", command->name);
-		return usage();
-	}
-	if (tool.resolve != NULL && command->run != icp_tool_lookup) {
-		fprintf(stderr, "icpgate: %s: --resolve is for lookup\n", command->name);
+	if (!takes_all(command, &tool)) {
 		return usage();
 	}
 	return icp_tool_finish(run(command, &tool, count, argv + optind + 1));

@@ -28,6 +28,10 @@ static void print_head(const icp_stats_snapshot_t *snapshot)
 	} else {
 		puts("no generation in use so far");
 	}
+	if (snapshot->no_index_since != ICP_TIME_NONE) {
+		icp_time_format(snapshot->no_index_since, since);
+		printf("THE INDEX CAN'T BE READ since %s: on_no_index applies\n", since);
+	}
 }
 
 static void print_judgements(const icp_stats_snapshot_t *snapshot)
@@ -131,12 +135,13 @@ static int print_json(const icp_stats_snapshot_t *snapshot)
 				     ? json_integer((json_int_t)snapshot->generation)
 				     : json_null();
 	return icp_json_print(json_pack(
-		"{s:b, s:o, s:s, s:i, s:o, s:o, s:{s:o, s:o}, s:o, s:{s:o, s:I, s:b}}", "counting",
-		snapshot->counting, "started", icp_json_time(snapshot->started), "mode",
+		"{s:b, s:o, s:s, s:i, s:o, s:o, s:o, s:{s:o, s:o}, s:o, s:{s:o, s:I, s:b}}",
+		"counting", snapshot->counting, "started", icp_json_time(snapshot->started), "mode",
 		mode_name(snapshot->mode), "threads", (int)snapshot->seats, "generation",
-		generation, "since", icp_json_time(snapshot->since), "judgements",
-		icp_verdict_name(ICP_PASS), json_reasons(snapshot->judged[ICP_PASS]),
-		icp_verdict_name(ICP_BLOCK), json_reasons(snapshot->judged[ICP_BLOCK]), "counters",
+		generation, "since", icp_json_time(snapshot->since), "no_index_since",
+		icp_json_time(snapshot->no_index_since), "judgements", icp_verdict_name(ICP_PASS),
+		json_reasons(snapshot->judged[ICP_PASS]), icp_verdict_name(ICP_BLOCK),
+		json_reasons(snapshot->judged[ICP_BLOCK]), "counters",
 		json_counts(snapshot->counts), "blocked_domains", "domains",
 		json_domains(&snapshot->top), "bound", (json_int_t)snapshot->top.bound, "complete",
 		snapshot->left_out == 0));
@@ -145,15 +150,13 @@ static int print_json(const icp_stats_snapshot_t *snapshot)
 /*! Reads the statistics of --store or else of the configuration's store. */
 static int read_stats(const icp_tool_t *tool, icp_stats_snapshot_t *snapshot, icp_diag_t *diag)
 {
-	icp_config_t config = {.path = NULL};
-	if (tool->store == NULL || tool->config != NULL) {
-		int code = icp_tool_config(tool, &config, diag);
-		if (code != ICP_EOK) {
-			return code;
-		}
+	icp_config_t config;
+	const char *store;
+	int code = icp_tool_store(tool, &config, &store, diag);
+	if (code == ICP_EOK) {
+		code = icp_stats_read(snapshot, store, diag);
+		icp_config_deinit(&config);
 	}
-	int code = icp_stats_read(snapshot, tool->store != NULL ? tool->store : config.store, diag);
-	icp_config_deinit(&config);
 	return code;
 }
 

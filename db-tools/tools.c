@@ -36,7 +36,7 @@ int icp_tool_config(const icp_tool_t *tool, icp_config_t *config, icp_diag_t *di
 	return ICP_EOK;
 }
 
-static int open_directory(const char *directory, icp_reader_t *reader, icp_diag_t *diag)
+int icp_tool_open_store(const char *directory, icp_reader_t *reader, icp_diag_t *diag)
 {
 	icp_store_t *store = NULL;
 	int code = icp_store_open(&store, directory, diag);
@@ -56,17 +56,29 @@ static int open_directory(const char *directory, icp_reader_t *reader, icp_diag_
 	return ICP_EOK;
 }
 
-int icp_tool_open(const icp_tool_t *tool, icp_reader_t *reader, icp_diag_t *diag)
+int icp_tool_store(
+	const icp_tool_t *tool, icp_config_t *config, const char **store, icp_diag_t *diag)
 {
-	icp_config_t config = {.path = NULL};
+	*config = (icp_config_t){.path = NULL};
 	if (tool->store == NULL || tool->config != NULL) {
-		int code = icp_tool_config(tool, &config, diag);
+		int code = icp_tool_config(tool, config, diag);
 		if (code != ICP_EOK) {
 			return code;
 		}
 	}
-	int code = open_directory(tool->store != NULL ? tool->store : config.store, reader, diag);
-	icp_config_deinit(&config);
+	*store = tool->store != NULL ? tool->store : config->store;
+	return ICP_EOK;
+}
+
+int icp_tool_open(const icp_tool_t *tool, icp_reader_t *reader, icp_diag_t *diag)
+{
+	icp_config_t config;
+	const char *store;
+	int code = icp_tool_store(tool, &config, &store, diag);
+	if (code == ICP_EOK) {
+		code = icp_tool_open_store(store, reader, diag);
+		icp_config_deinit(&config);
+	}
 	return code;
 }
 

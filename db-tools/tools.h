@@ -27,12 +27,20 @@ typedef struct {
 	char *store;   /*!< --store, or NULL. */
 	char *resolve; /*!< --resolve, or NULL. */
 	int64_t at;    /*!< --at, or ICP_TIME_NONE: now. */
+	char *names;   /*!< --names, or NULL. */
+	int days;      /*!< --days, or 0. */
+	bool list;     /*!< --list */
 	bool json;
 } icp_tool_t;
+
+#define ICP_DAYS_MAX 36500 /*!< A hundred years. */
 
 int icp_tool_lookup(const icp_tool_t *tool, int count, char **arguments);
 int icp_tool_dump(const icp_tool_t *tool, int count, char **arguments);
 int icp_tool_verify(const icp_tool_t *tool, int count, char **arguments);
+int icp_tool_diff(const icp_tool_t *tool, int count, char **arguments);
+int icp_tool_upcoming(const icp_tool_t *tool, int count, char **arguments);
+int icp_tool_history(const icp_tool_t *tool, int count, char **arguments);
 int icp_tool_ranges(const icp_tool_t *tool, int count, char **arguments);
 int icp_tool_bench(const icp_tool_t *tool, int count, char **arguments);
 int icp_tool_stat(const icp_tool_t *tool, int count, char **arguments);
@@ -45,8 +53,24 @@ int icp_tool_stat(const icp_tool_t *tool, int count, char **arguments);
 int icp_tool_config(const icp_tool_t *tool, icp_config_t *config, icp_diag_t *diag);
 
 /*!
- * \brief Opens the store of --store or else of the configuration, and takes a snapshot. With
- *        --store, only a configuration named by -c is read.
+ * \brief Finds the store: that of --store, or else of the configuration. With --store, only a
+ *        configuration named by -c is read.
+ * \param config  zeroed where none is read; freed with icp_config_deinit
+ * \param store   lives as long as the configuration
+ * \retval those of icp_tool_config
+ */
+int icp_tool_store(
+	const icp_tool_t *tool, icp_config_t *config, const char **store, icp_diag_t *diag);
+
+/*!
+ * \brief Opens a store and takes a snapshot of its current generation.
+ * \param reader  freed with icp_tool_close
+ * \retval ICP_EOK; those of icp_store_open and icp_reader_begin
+ */
+int icp_tool_open_store(const char *store, icp_reader_t *reader, icp_diag_t *diag);
+
+/*!
+ * \brief Both, with the configuration freed.
  * \param reader  freed with icp_tool_close
  * \retval ICP_EOK; those of icp_tool_config, icp_store_open and icp_reader_begin
  */

@@ -249,8 +249,9 @@ void icp_audit_cancel(icp_audit_t *audit)
 	audit_destroy(audit);
 }
 
-/*! A committed batch that can't be appended is kept beside, and told of. */
-static int set_aside(const icp_audit_files_t *files, icp_notice_t notice, icp_diag_t *diag)
+/*! A batch that can't be appended is kept beside, and told of. */
+static int set_aside(
+	const icp_audit_files_t *files, const char *why, icp_notice_t notice, icp_diag_t *diag)
 {
 	static const char path[] = "/" ICP_AUDIT_DIRECTORY "/" ICP_AUDIT_PENDING;
 	const char *store = files->generations->store;
@@ -260,9 +261,8 @@ static int set_aside(const icp_audit_files_t *files, icp_notice_t notice, icp_di
 		return icp_fail(diag, ICP_ESYS, "%s%s: %m", store, path);
 	}
 	snprintf(line, sizeof line,
-		"%s%s: damaged: changes that were committed are missing from the audit log; kept as " ICP_AUDIT_PENDING
-		".damaged",
-		store, path);
+		"%s%s: %s from the audit log; kept as " ICP_AUDIT_PENDING ".damaged", store, path,
+		why);
 	notice(line);
 	return ICP_EOK;
 }
@@ -286,7 +286,14 @@ int icp_audit_recover(const icp_generations_t *generations, icp_audit_committed_
 		} else if (ret == 1) {
 			ret = icp_audit_files_whole(&files, &head)
 				      ? icp_audit_files_append(&files, &head, diag)
-				      : set_aside(&files, notice, diag);
+				      : set_aside(&files,
+						"damaged: changes that were committed are missing",
+						notice, diag);
+		} else if (ret == 2) {
+			ret = set_aside(&files,
+				"the generation can't be read: changes that may have been "
+				"committed are missing",
+				notice, diag);
 		}
 	}
 	icp_audit_files_close(&files);

@@ -79,14 +79,15 @@ int icp_audit_commit(icp_audit_t *audit);
 void icp_audit_cancel(icp_audit_t *audit);
 
 /*!
- * Tells whether a prepared change was committed: 1 yes, 0 no, or an error code.
+ * Tells whether a prepared change was committed: 1 yes, 0 no, 2 it can't be told, or an error code.
  */
 typedef int (*icp_audit_committed_t)(uint64_t generation, uint64_t commit, void *context);
 
 /*!
  * \brief Ends what an interrupted load began: appends the batch of a change that was committed,
  *        removes that of one that was not.
- * \param notice  told when such a batch is damaged; it is then kept beside, as pending.damaged
+ * \param notice  told when such a batch is damaged, or nobody can tell; it is then kept beside, as
+ *                pending.damaged
  * \retval ICP_EOK
  * \retval ICP_ESYS  all is as it was
  * \return or the error of committed

@@ -125,7 +125,9 @@ static int apply_in_place(icp_delta_t *delta, icp_changes_t *changes,
 		icp_audit_cancel(watch->audit);
 		return ret;
 	}
-	icp_session_log(&delta->session, watch->audit);
+	if (icp_audit_commit(watch->audit) != ICP_EOK) {
+		icp_session_tell_late(&delta->session, diag);
+	}
 	delta->session.current = *icp_update_info(delta->update);
 	return ICP_EOK;
 }

@@ -174,13 +174,13 @@ static int build(work_t *work, icp_diag_t *diag)
 }
 
 /*! Applies one delta that the current generation keeps. */
-static int replay_one(const work_t *work, icp_update_t *update, icp_reader_t *current,
-	uint64_t sequence, icp_diag_t *diag)
+static int replay_one(icp_update_t *update, icp_reader_t *current, uint64_t sequence,
+	const char *source, icp_diag_t *diag)
 {
 	const icp_update_delta_t delta = {
 		.sequence = sequence,
 		.as_of = current->info.as_of,
-		.source = work->info.source,
+		.source = source,
 	};
 	const uint8_t *stored;
 	size_t length;
@@ -214,7 +214,7 @@ static int replay(work_t *work, icp_reader_t *current, icp_diag_t *diag)
 		return ret;
 	}
 	for (uint64_t next = work->info.sequence + 1; next <= last && ret == ICP_EOK; next++) {
-		ret = replay_one(work, update, current, next, diag);
+		ret = replay_one(update, current, next, work->info.source, diag);
 		work->result->replayed++;
 	}
 	if (ret == ICP_EOK) {

@@ -50,9 +50,6 @@ void icp_generations_close(icp_generations_t *generations);
  */
 int icp_generations_list(const char *store, uint64_t **numbers, size_t *count, icp_diag_t *diag);
 
-/*! \brief The number of the generation that the link leads to, be it there or not; 0: no link. */
-uint64_t icp_generations_linked(const icp_generations_t *generations);
-
 /*!
  * \brief Reads what a generation says of itself. Needs no lock.
  * \param number  0: the current one
@@ -79,6 +76,9 @@ char *icp_generations_path(const icp_generations_t *generations, uint64_t number
  * \retval ICP_ESYS  icp_generations_discard removes what is left
  */
 int icp_generations_settle(const icp_generations_t *generations, uint64_t number, icp_diag_t *diag);
+
+/*! \brief The generation that the link leads to, readable or not; 0: none. */
+uint64_t icp_generations_current(const icp_generations_t *generations);
 
 /*!
  * \brief Makes a generation current, in one step.

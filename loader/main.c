@@ -208,10 +208,15 @@ static int run_status(const options_t *options, int count, char **arguments)
 	icp_status_t status;
 	icp_diag_t diag = {""};
 	int code = icp_status_read(&status, options->session.store, &diag);
-	if (code == ICP_EOK) {
-		code = icp_report_status(&status, options->session.now, options->json, stdout);
-		icp_status_deinit(&status);
+	if (code != ICP_EOK) {
+		return failed(code, &diag);
 	}
+	code = icp_report_status(&status, options->session.now, options->json, stdout);
+	if (code == ICP_EOK && status.code != ICP_EOK) {
+		code = status.code;
+		diag = status.diag;
+	}
+	icp_status_deinit(&status);
 	return code == ICP_EOK ? EXIT_DONE : failed(code, &diag);
 }
 

@@ -164,40 +164,70 @@ static void print_kept(const icp_kept_t *kept, FILE *out)
 	fprintf(out, "  %s  %s%s\n", size, created, kept->current ? "  current" : "");
 }
 
-int icp_report_status(const icp_status_t *status, int64_t now, bool json, FILE *out)
+/*! The members that tell of the current generation, into an object. */
+static json_t *current_json(const icp_status_t *status, int64_t now)
 {
 	const icp_store_info_t *info = &status->info;
-	int64_t age = icp_status_age(status, now);
-	if (json) {
-		return print_json(
-			json_pack("{s:I, s:I, s:o, s:o, s:I, s:I, s:I, s:I, s:o}", "generation",
-				(json_int_t)info->generation, "sequence",
-				(json_int_t)info->sequence, "as_of", json_time(info->as_of),
-				"created_at", json_time(info->created_at), "rows",
-				(json_int_t)info->rows, "nodes", (json_int_t)info->nodes, "age",
-				(json_int_t)age, "size", (json_int_t)status->size, "generations",
-				kept_json(status)),
-			out);
+	if (status->code != ICP_EOK) {
+		return json_pack("{s:s}", "error",
+			status->diag.text[0] != '\0' ? status->diag.text
+						     : icp_strerror(status->code));
 	}
+	return json_pack("{s:I, s:I, s:I, s:o, s:o, s:s, s:I, s:I, s:I, s:I, s:{s:I, s:I, s:I}}",
+		"generation", (json_int_t)info->generation, "sequence", (json_int_t)info->sequence,
+		"base", (json_int_t)info->base, "as_of", json_time(info->as_of), "created_at",
+		json_time(info->created_at), "source", info->source, "rows", (json_int_t)info->rows,
+		"nodes", (json_int_t)info->nodes, "age", (json_int_t)icp_status_age(status, now),
+		"size", (json_int_t)status->size, "readers", "slots",
+		(json_int_t)status->readers.slots, "held", (json_int_t)status->readers.held,
+		"stale", (json_int_t)status->readers.stale);
+}
+
+static void print_current(const icp_status_t *status, int64_t now, FILE *out)
+{
+	const icp_store_info_t *info = &status->info;
 	char size[SIZE_TEXT_MAX];
 	char age_text[SIZE_TEXT_MAX];
 	char as_of[ICP_TIME_TEXT_MAX];
 	char created[ICP_TIME_TEXT_MAX];
 	size_format(status->size, size);
-	age_format(age, age_text);
+	age_format(icp_status_age(status, now), age_text);
 	icp_time_format(info->as_of, as_of);
 	icp_time_format(info->created_at, created);
 	fprintf(out,
 		"generation  %" PRIu64 "\n"
-		"sequence    %" PRIu64 "\n"
+		"sequence    %" PRIu64 ", full feed %" PRIu64 "\n"
+		"source      %s\n"
 		"as of       %s\n"
 		"created     %s\n"
 		"age         %s\n"
 		"rows        %" PRIu64 "\n"
 		"nodes       %" PRIu64 "\n"
-		"size        %s\n",
-		info->generation, info->sequence, as_of[0] != '\0' ? as_of : "not known", created,
-		age_text, info->rows, info->nodes, size);
+		"size        %s\n"
+		"readers     %u, %u of them with an old snapshot\n",
+		info->generation, info->sequence, info->base, info->source,
+		as_of[0] != '\0' ? as_of : "not known", created, age_text, info->rows, info->nodes,
+		size, status->readers.slots, status->readers.stale);
+}
+
+int icp_report_status(const icp_status_t *status, int64_t now, bool json, FILE *out)
+{
+	if (json) {
+		json_t *object = current_json(status, now);
+		json_object_set_new(object, "audit_pending", json_boolean(status->audit_pending));
+		json_object_set_new(object, "generations", kept_json(status));
+		return print_json(object, out);
+	}
+	if (status->code == ICP_EOK) {
+		print_current(status, now, out);
+	} else {
+		fprintf(out, "CURRENT GENERATION CAN'T BE READ: %s\n",
+			status->diag.text[0] != '\0' ? status->diag.text
+						     : icp_strerror(status->code));
+	}
+	if (status->audit_pending) {
+		fputs("audit log   lines wait for the next load\n", out);
+	}
 	for (size_t i = 0; i < status->kept_count; i++) {
 		print_kept(&status->kept[i], out);
 	}

@@ -11,13 +11,13 @@
 static int was_committed(uint64_t generation, uint64_t commit, void *context)
 {
 	const icp_session_t *session = context;
-	const icp_store_info_t *current = &session->current;
-	/* The link tells of a generation that was damaged meanwhile, too. */
-	if (commit == ICP_AUDIT_LINK) {
-		return icp_generations_linked(&session->generations) == generation;
+	if (icp_generations_current(&session->generations) != generation) {
+		return 0;
 	}
-	return session->current_code == ICP_EOK && current->generation == generation &&
-	       current->commit >= commit;
+	if (commit == ICP_AUDIT_LINK) {
+		return 1;
+	}
+	return session->current_code == ICP_EOK ? session->current.commit >= commit : 2;
 }
 
 int icp_session_refresh(icp_session_t *session, icp_diag_t *diag)
@@ -44,7 +44,7 @@ static void remove_half_promoted(icp_session_t *session)
 	uint64_t *numbers;
 	size_t count;
 	const char *store = session->options.store;
-	uint64_t linked = icp_generations_linked(&session->generations);
+	uint64_t linked = icp_generations_current(&session->generations);
 	/* Without a link, who knows; icp_session_replaced does not take them, and so they go with
 	 * the next load. */
 	if (linked == 0 || icp_generations_list(store, &numbers, &count, NULL) != ICP_EOK) {
@@ -94,7 +94,7 @@ uint64_t icp_session_replaced(const icp_session_t *session)
 	size_t count;
 	uint64_t found = session->current.generation;
 	const char *store = session->options.store;
-	uint64_t linked = icp_generations_linked(&session->generations);
+	uint64_t linked = icp_generations_current(&session->generations);
 	if (session->current_code == ICP_EOK || linked == 0 ||
 		icp_generations_list(store, &numbers, &count, NULL) != ICP_EOK) {
 		return found;
@@ -152,15 +152,12 @@ static void leave_word(const icp_session_t *session, uint64_t in, uint64_t numbe
 	free(path);
 }
 
-void icp_session_log(const icp_session_t *session, icp_audit_t *audit)
+void icp_session_tell_late(const icp_session_t *session, const icp_diag_t *diag)
 {
-	icp_diag_t trouble = {""};
-	if (icp_audit_commit(audit) != ICP_EOK) {
-		icp_fail(&trouble, ICP_ESYS,
-			"%s: the audit log can't be written now; the next load will do it",
-			session->options.store);
-		session->options.notice(trouble.text);
-	}
+	char line[sizeof diag->text + 64];
+	snprintf(line, sizeof line, "%s; the next load will write the audit log's lines",
+		diag->text);
+	session->options.notice(line);
 }
 
 int icp_session_publish(icp_session_t *session, uint64_t number, bool building, icp_audit_t *audit,
@@ -181,6 +178,8 @@ int icp_session_publish(icp_session_t *session, uint64_t number, bool building, 
 	if (session->current_code == ICP_EOK) {
 		leave_word(session, session->current.generation, number);
 	}
-	icp_session_log(session, audit);
+	if (icp_audit_commit(audit) != ICP_EOK) {
+		icp_session_tell_late(session, diag);
+	}
 	return ICP_EOK;
 }

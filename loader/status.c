@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "loader/status.h"
 
+#include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "core/time.h"
+#include "loader/audit.h"
 
 static int read_kept(icp_status_t *status, const char *store, icp_diag_t *diag)
 {
@@ -21,7 +24,7 @@ static int read_kept(icp_status_t *status, const char *store, icp_diag_t *diag)
 	for (size_t i = 0; i < count; i++) {
 		icp_kept_t kept = {.number = numbers[i]};
 		kept.code = icp_generations_info(store, kept.number, &kept.info, &kept.size, NULL);
-		kept.current = kept.number == status->info.generation;
+		kept.current = status->code == ICP_EOK && kept.number == status->info.generation;
 		/* A loader may have removed it since the list was made. */
 		if (kept.code != ICP_ENOSTORE) {
 			status->kept[status->kept_count++] = kept;
@@ -31,10 +34,48 @@ static int read_kept(icp_status_t *status, const char *store, icp_diag_t *diag)
 	return ICP_EOK;
 }
 
+/*! Reads the current generation; what is wrong with it is a part of the status. */
+static int read_current(icp_status_t *status, const char *store, icp_diag_t *diag)
+{
+	icp_store_t *opened;
+	icp_reader_t reader;
+	status->code = icp_store_open(&opened, store, &status->diag);
+	if (status->code == ICP_ENOSTORE) {
+		return icp_fail(diag, status->code, "%s", status->diag.text);
+	}
+	if (status->code != ICP_EOK) {
+		return ICP_EOK;
+	}
+	status->code = icp_store_readers(opened, &status->readers);
+	if (status->code == ICP_EOK) {
+		status->code = icp_reader_init(&reader, opened, &status->diag);
+	}
+	if (status->code == ICP_EOK) {
+		status->code = icp_reader_begin(&reader);
+		status->info = reader.info;
+		status->size = icp_store_size(opened);
+		icp_reader_close(&reader);
+	}
+	icp_store_unref(opened);
+	return ICP_EOK;
+}
+
+static bool has_pending(const char *store)
+{
+	char *path;
+	if (asprintf(&path, "%s/" ICP_AUDIT_DIRECTORY "/" ICP_AUDIT_PENDING, store) < 0) {
+		return false;
+	}
+	bool found = access(path, F_OK) == 0;
+	free(path);
+	return found;
+}
+
 int icp_status_read(icp_status_t *status, const char *store, icp_diag_t *diag)
 {
 	*status = (icp_status_t){.kept = NULL};
-	int ret = icp_generations_info(store, 0, &status->info, &status->size, diag);
+	int ret = read_current(status, store, diag);
+	status->audit_pending = has_pending(store);
 	return ret == ICP_EOK ? read_kept(status, store, diag) : ret;
 }
 

@@ -15,17 +15,23 @@ typedef struct {
 } icp_kept_t;
 
 typedef struct {
+	int code;        /*!< Of reading the current generation; else info and size are void. */
+	icp_diag_t diag; /*!< Without ICP_EOK: why. */
 	icp_store_info_t info; /*!< Of the current generation. */
 	uint64_t size;         /*!< Octets. */
+	icp_readers_t readers; /*!< Of the current generation, without this process. */
+	bool audit_pending;    /*!< Lines of the audit log wait for the next load. */
 	icp_kept_t *kept;      /*!< Newest first. */
 	size_t kept_count;
 } icp_status_t;
 
 /*!
  * \brief Reads the state of a store, without its lock.
- * \param status  freed with icp_status_deinit on success
+ * \param status  freed with icp_status_deinit on success; also filled when the current generation
+ *                can't be read
  * \retval ICP_EOK
- * \retval those of icp_store_open, icp_generations_list
+ * \retval ICP_ENOSTORE  no current generation
+ * \retval those of icp_generations_list
  */
 int icp_status_read(icp_status_t *status, const char *store, icp_diag_t *diag);
 

@@ -466,7 +466,7 @@ def check_audit(store, model):
 def check_files(store):
     """Nothing lies in a store but what belongs there."""
     kept = {f"{number:010}" for number in store.kept()}
-    allowed = {"lock", "current"}
+    allowed = {"lock", "current", "stats"}
     allowed |= {f"generations/{name}.{end}" for name in kept for end in ("mdb", "mdb-lock")}
     found = store.files()
     stray = [

@@ -32,7 +32,7 @@ def check_message(done, store, error, call):
     """One line that names a file of the store, and the cause. Before it, what is to be said of a
     part that was done."""
     *before, last = done.stderr.splitlines()
-    assert all("the next load will do it" in each for each in before), done.stderr
+    assert all("the next load will write the audit log's lines" in each for each in before), done.stderr
     for line in (*before, last):
         assert str(store.path) in line, f"names no file of the store: {line}"
     if error is not None and call != "mmap":

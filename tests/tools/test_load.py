@@ -69,7 +69,7 @@ def test_status_in_text(site):
     site.write(line("a.cn"), sequence=7)
     site.full()
     text = site.run("status").stdout
-    assert "generation  1\n" in text and "sequence    7\n" in text
+    assert "generation  1\n" in text and "sequence    7, full feed 7\n" in text
 
 
 @pytest.mark.parametrize("arguments", [[], ["full"], ["delta"], ["rollback", "x"], ["full", "a", "b"], ["-x"]])

@@ -23,7 +23,7 @@ def test_usage_errors_exit_2(arguments):
 def test_usage_names_every_command_on_stderr():
     done = icpgate("frobnicate")
     assert "frobnicate" in done.stderr
-    for command in ["lookup", "dump", "verify", "ranges", "bench"]:
+    for command in ["lookup", "dump", "verify", "diff", "upcoming", "history", "ranges", "bench"]:
         assert re.search(rf"^  {command} ", done.stderr, re.M)
 
 

@@ -53,7 +53,7 @@ def test_before_anything_happened(tmp_path):
     with Resolver(tmp_path, seats=3, mode="monitor"):
         answer = stat(tmp_path)
     assert list(answer) == ["counting", "started", "mode", "threads", "generation", "since",
-                            "judgements", "counters", "blocked_domains"]
+                            "no_index_since", "judgements", "counters", "blocked_domains"]
     assert (answer["counting"], answer["started"]) == (True, STARTED_TEXT)
     assert (answer["mode"], answer["threads"]) == ("monitor", 3)
     assert (answer["generation"], answer["since"]) == (None, None)
@@ -152,6 +152,21 @@ def test_after_the_end_of_the_resolver(tmp_path):
         icpgate("--store", tmp_path, "stat").stdout
 
 
+def test_an_index_that_can_t_be_read(tmp_path):
+    with Resolver(tmp_path) as resolver:
+        resolver.order("judged", 0, "block", "unfiled", 42, 1)
+        assert stat(tmp_path)["no_index_since"] is None
+        resolver.order("judged", 1, "pass", "no-index", 0, 1)
+        assert stat(tmp_path)["no_index_since"] == STARTED_TEXT
+        text = icpgate("--store", tmp_path, "stat").stdout
+        assert f"THE INDEX CAN'T BE READ since {STARTED_TEXT}" in text
+        # Names that need no index say nothing of it.
+        resolver.order("judged", 0, "pass", "not-gated", 0, 1)
+        assert stat(tmp_path)["no_index_since"] == STARTED_TEXT
+        resolver.order("judged", 0, "pass", "filed", 42, 1)
+        assert stat(tmp_path)["no_index_since"] is None
+
+
 def test_after_a_restart(tmp_path):
     with Resolver(tmp_path, seats=4) as resolver:
         resolver.order("count", 3, "served", 12)
@@ -200,7 +215,7 @@ def test_where_no_resolver_has_counted(tmp_path, options):
     (lambda content: content[:10000], "truncated"),
     (lambda content: content[:20], "truncated"),
     (lambda content: b"x" * len(content), "not a file of statistics, or not finished"),
-    (lambda content: content[:8] + b"\2" + content[9:], "format 2"),
+    (lambda content: content[:8] + b"\3" + content[9:], "format 3"),
     (lambda content: content[:4096] + b"\xff" * 300000, "damaged: count"),
     (lambda content: content[:4096 + 384] + b"\2" * 300000, "damaged: "),
 ])

@@ -83,6 +83,14 @@ static void recovery_ends_what_was_begun(site_t *site, bool first)
 		assert_false(is_there(site, PENDING));
 		assert_string_equal(last_notice, "");
 	}
+	/* More than the batch stands there. */
+	states_t longer = states;
+	memset(longer.after.octets + longer.after.length, 'x', 10);
+	commits_t yes = {.answer = 1};
+	assert_int_equal(
+		recover_from(site, &longer, &states.pending, states.after.length + 10, &yes),
+		ICP_EOK);
+	assert_same(site, DAY, &states.after);
 	/* The day's file was not made yet, or its entry was lost with the power. */
 	commits_t commits = {.answer = 1};
 	if (first) {

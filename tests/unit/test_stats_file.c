@@ -242,9 +242,9 @@ typedef struct {
 
 static const damage_t damages[] = {
 	{HEAD(magic), 0, ICP_EDAMAGED, "not a file of statistics, or not finished"},
-	{HEAD(format), 2, ICP_EVERSION, OTHER_VERSION "2, 39 counters"},
-	{HEAD(counters), 38, ICP_EVERSION, OTHER_VERSION "1, 38 counters"},
-	{HEAD(area_size), 4096, ICP_EVERSION, OTHER_VERSION "1, 39 counters"},
+	{HEAD(format), 3, ICP_EVERSION, OTHER_VERSION "3, 39 counters"},
+	{HEAD(counters), 38, ICP_EVERSION, OTHER_VERSION "2, 38 counters"},
+	{HEAD(area_size), 4096, ICP_EVERSION, OTHER_VERSION "2, 39 counters"},
 	{HEAD(seats), 0, ICP_EDAMAGED, "damaged: threads 0"},
 	{HEAD(seats), 1025, ICP_EDAMAGED, "damaged: threads 1025"},
 	{HEAD(seats), UINT32_MAX, ICP_EDAMAGED, "damaged: threads 4294967295"},
