@@ -117,7 +117,7 @@ class Play:
         sequence = self.rng.choice([newest, newest + 1, newest + self.rng.randrange(1, 9)])
         if newest > oldest and self.rng.random() < 0.5:
             sequence = self.rng.randrange(oldest, newest)
-        if oldest > 0 and self.rng.random() < 0.1:
+        if oldest > 0 and self.rng.random() < 0.2:
             sequence = self.rng.randrange(oldest)
         state = make_state(self.rng, self.model.state)
         path = self.feeds.full(state, sequence)
