@@ -29,7 +29,8 @@ from feeds import (
 from shim import Shim
 
 SEED = int(os.environ.get("ICP_SEED", "20261123"))
-STEPS = int(os.environ.get("ICP_STEPS", "180"))
+# With a sanitizer a process takes ten times as long to start.
+STEPS = int(os.environ.get("ICP_STEPS", "60" if os.environ.get("ICP_PRELOAD") else "180"))
 # Stores begin anew now and then: a log that grows is read at every step.
 STEPS_PER_STORE = 60
 PROVIDERS = ["qcloud", "acloud", "t-9"]

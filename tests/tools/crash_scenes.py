@@ -40,7 +40,7 @@ UPDATES = [
 # All cases, which take minutes; else the tests choose some where they have to.
 LONG = bool(os.environ.get("ICP_LONG"))
 # With a sanitizer a process takes ten times as long to start.
-STRIDE = 7 if os.environ.get("ICP_PRELOAD") else 1
+STRIDE = 12 if os.environ.get("ICP_PRELOAD") else 1
 
 
 def some(cases, most=None):
