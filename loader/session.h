@@ -64,8 +64,8 @@ int icp_session_audit(const icp_session_t *session, icp_audit_t **audit,
 
 /*!
  * \brief Says in a generation which one is current in its place, or (0) that it is. Readers that
- * hold it see this with their next snapshot, and look for the other one. \retval those of
- * icp_update_open and icp_update_supersede
+ *        hold it see this with their next snapshot, and look for the other one.
+ * \retval ICP_EOK, ICP_ENOMEM; those of icp_update_open and icp_update_supersede
  */
 int icp_session_leave_word(
 	const icp_session_t *session, uint64_t in, uint64_t number, icp_diag_t *diag);

@@ -29,7 +29,8 @@ from feeds import (
 from shim import Shim
 
 SEED = int(os.environ.get("ICP_SEED", "20261123"))
-STEPS = int(os.environ.get("ICP_STEPS", "180"))
+# With a sanitizer a process takes ten times as long to start.
+STEPS = int(os.environ.get("ICP_STEPS", "60" if os.environ.get("ICP_PRELOAD") else "180"))
 # Stores begin anew now and then: a log that grows is read at every step.
 STEPS_PER_STORE = 60
 PROVIDERS = ["qcloud", "acloud", "t-9"]
@@ -117,7 +118,7 @@ class Play:
         sequence = self.rng.choice([newest, newest + 1, newest + self.rng.randrange(1, 9)])
         if newest > oldest and self.rng.random() < 0.5:
             sequence = self.rng.randrange(oldest, newest)
-        if oldest > 0 and self.rng.random() < 0.1:
+        if oldest > 0 and self.rng.random() < 0.2:
             sequence = self.rng.randrange(oldest)
         state = make_state(self.rng, self.model.state)
         path = self.feeds.full(state, sequence)
