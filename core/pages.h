@@ -127,16 +127,25 @@ void icp_pages_walk(icp_pages_walk_t *walk, const icp_pages_t *pages, const icp_
  */
 int icp_pages_walk_next(icp_pages_walk_t *walk, icp_entry_t *entry);
 
+/*! How much is checked. */
+enum icp_pages_kind {
+	ICP_PAGES_QUICK, /*!< Not the heads of pages that hold data alone, which are most of all. */
+	ICP_PAGES_WHOLE, /*!< All pages. */
+	/*! The same where nothing was ever deleted from a tree with integer keys: a branch's keys
+	 * are the first ones of the pages below. */
+	ICP_PAGES_GROWN,
+};
+
 /*!
  * \brief Checks that the trees of a commit hang together: order and bounds of all keys, each page
  *        in one place and of its kind, the nodes filling their page, the numbers of pages and
  *        entries, the list of free pages. LMDB can work on such an environment without harm. Data
  *        is not looked at, nor its size but for that of its node or pages; nor a key, as long as
  *        it is in order.
- * \param whole  also the heads of pages that hold data alone; these are most of all pages
+ * \param kind  how much of it
  * \retval ICP_EOK, ICP_EDAMAGED, ICP_ENOMEM
  */
-int icp_pages_check(const icp_pages_t *pages, bool whole);
+int icp_pages_check(const icp_pages_t *pages, enum icp_pages_kind kind);
 
 /* For pages_check.c. */
 

@@ -11,7 +11,7 @@
 typedef struct {
 	const icp_pages_t *pages;
 	uint8_t *used; /*!< A bit for each page up to the last. */
-	bool whole;
+	enum icp_pages_kind kind;
 	icp_tree_t seen; /*!< What was counted of the tree that is being looked at. */
 	unsigned depth;
 	bool integer_keys;
@@ -118,7 +118,8 @@ static int check_leaf(check_t *check, const uint8_t *page, unsigned nodes, bound
 	for (unsigned i = 0; i < nodes; i++) {
 		icp_entry_t entry;
 		if (icp_page_leaf(check->pages, page, i, &entry) != ICP_EOK ||
-			(check->whole && icp_page_overflow(check->pages, &entry) != ICP_EOK) ||
+			(check->kind != ICP_PAGES_QUICK &&
+				icp_page_overflow(check->pages, &entry) != ICP_EOK) ||
 			!key_is_sound(check, &entry) ||
 			(i == 0 && !is_first(check, &entry, bounds.low)) ||
 			(i > 0 && compare(check, &previous, &entry) >= 0) ||
@@ -197,7 +198,7 @@ static int check_tree(check_t *check, const icp_tree_t *tree)
 	const icp_tree_t *seen = &check->seen;
 	return seen->branch_pages == tree->branch_pages && seen->leaf_pages == tree->leaf_pages &&
 			       (seen->overflow_pages == tree->overflow_pages ||
-				       (!check->whole &&
+				       (check->kind == ICP_PAGES_QUICK &&
 					       seen->overflow_pages < tree->overflow_pages)) &&
 			       seen->entries == tree->entries
 		       ? ICP_EOK
@@ -217,8 +218,7 @@ static int check_named(check_t *check)
 			icp_tree_read(&tree, entry.data, entry.data_size) != ICP_EOK) {
 			return ICP_EDAMAGED;
 		}
-		/* From those with integer keys the loader deletes nothing. */
-		check->exact = check->whole && tree.integer_keys;
+		check->exact = check->kind == ICP_PAGES_GROWN && tree.integer_keys;
 		ret = check_tree(check, &tree);
 		check->exact = false;
 		if (ret != ICP_EOK) {
@@ -270,14 +270,14 @@ static int check_rest(const check_t *check)
 	return ICP_EOK;
 }
 
-int icp_pages_check(const icp_pages_t *pages, bool whole)
+int icp_pages_check(const icp_pages_t *pages, enum icp_pages_kind kind)
 {
 	/* A page that the file does not reach to is a free one, so it takes room in a list. */
 	uint64_t listed = pages->count * (pages->page_size / sizeof(uint64_t));
 	if (pages->last >= pages->count + listed) {
 		return ICP_EDAMAGED;
 	}
-	check_t check = {.pages = pages, .used = calloc(pages->last / 8 + 1, 1), .whole = whole};
+	check_t check = {.pages = pages, .used = calloc(pages->last / 8 + 1, 1), .kind = kind};
 	if (check.used == NULL) {
 		return ICP_ENOMEM;
 	}
@@ -291,7 +291,7 @@ int icp_pages_check(const icp_pages_t *pages, bool whole)
 	if (ret == ICP_EOK) {
 		ret = check_free(&check);
 	}
-	if (ret == ICP_EOK && whole) {
+	if (ret == ICP_EOK && kind != ICP_PAGES_QUICK) {
 		ret = check_rest(&check);
 	}
 	free(check.used);
