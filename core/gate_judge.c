@@ -69,7 +69,11 @@ static void seat_judge(icp_gate_t *gate, icp_seat_t *seat, const icp_name_t *nam
 	bool gated, int64_t now, icp_decision_t *decision)
 {
 	const icp_policy_t *policy = &gate->config->policy;
-	*decision = (icp_decision_t){.places = seat->places, .rulings = seat->rulings};
+	*decision = (icp_decision_t){
+		.places = seat->places,
+		.rulings = seat->rulings,
+		.stamp = {.version = seat->version},
+	};
 	if (gated && seat_find(gate, seat, name)) {
 		decision->rows = seat->reader.rows.items;
 		decision->row_count = seat->reader.rows.count;
@@ -220,7 +224,6 @@ static void remember(icp_seat_t *seat, uint64_t key, const icp_decision_t *decis
 		}
 		item.rulings[i] = icp_ruling_pack(&decision->rulings[i]);
 	}
-	item.stamp.version = seat->version;
 	icp_memory_put(seat->memory, key, &item);
 }
 

@@ -140,7 +140,7 @@ static int judge_batch(bench_t *bench, bool by_place, int64_t now)
 	for (size_t i = 0; i < BATCH; i++) {
 		int ret = by_place ? icp_gate_judge_places(bench->gate, 0, &bench->batch_names[i],
 					     &bench->place, 1, now, &decision)
-				   : icp_gate_judge(bench->gate, 0, &bench->batch_names[i],
+				   : icp_gate_decide(bench->gate, 0, &bench->batch_names[i],
 					     &bench->batch_addresses[i], 1, now, &decision);
 		if (ret != ICP_EOK) {
 			return ret;

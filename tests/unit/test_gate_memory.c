@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * What a seat remembers of its judgements: it is the same answer without a look at the store, and
+ * it ends with whatever it rests on.
+ */
+#include "tests/unit/gate_help.h"
+
+#define DAY INT64_C(86400)
+#define APPROVED "2026-11-24T00:00:00+08:00" /* NOW */
+#define TRANSFER(domain) domain ",qcloud,transfer-preapproved," NUMBER "," APPROVED ",,,\n"
+
+static icp_decision_t decide(
+	const world_t *world, const char *name_text, const char *addresses_text, int64_t now)
+{
+	icp_name_t name;
+	icp_address_t addresses[ICP_MEMORY_RULINGS + 1];
+	size_t count = 0;
+	icp_decision_t decision;
+	assert_int_equal(icp_name_parse(&name, name_text, strlen(name_text), NULL), ICP_EOK);
+	for (const char *at = addresses_text; *at != '\0';) {
+		size_t length = strcspn(at, " ");
+		assert_int_equal(icp_address_parse(&addresses[count++], at, length), ICP_EOK);
+		at += length + (at[length] == ' ');
+	}
+	assert_int_equal(
+		icp_gate_decide(world->gate, 0, &name, addresses, count, now, &decision), ICP_EOK);
+	icp_gate_release(world->gate, 0);
+	return decision;
+}
+
+/*! Decides twice; the second time from memory. */
+static enum icp_reason decide_twice(
+	const world_t *world, const char *name, const char *addresses, int64_t now)
+{
+	icp_decision_t first = decide(world, name, addresses, now);
+	icp_decision_t second = decide(world, name, addresses, now);
+	assert_null(second.places);
+	assert_null(second.rows);
+	assert_int_equal(second.judgement.verdict, first.judgement.verdict);
+	assert_int_equal(second.judgement.reason, first.judgement.reason);
+	assert_int_equal(second.judgement.covering, first.judgement.covering);
+	assert_int_equal(second.judgement.until, first.judgement.until);
+	assert_true(icp_stamp_equal(&second.stamp, &first.stamp));
+	return second.judgement.reason;
+}
+
+static void what_was_judged_is_remembered(void **state)
+{
+	world_t world = open_world(*state);
+	publish(*state, ROW("filed.example"));
+	create_gate(&world, 1);
+	assert_non_null(decide(&world, "www.filed.example", GATED, 1).places);
+	assert_int_equal(decide_twice(&world, "www.filed.example", GATED, 1), ICP_REASON_FILED);
+	assert_int_equal(decide_twice(&world, "unfiled.example", GATED, 1), ICP_REASON_UNFILED);
+	assert_int_equal(decide_twice(&world, "filed.example", ABROAD, 1), ICP_REASON_NOT_GATED);
+	/* The same name elsewhere is another question. */
+	assert_int_equal(decide_twice(&world, "unfiled.example", ABROAD, 1), ICP_REASON_NOT_GATED);
+	assert_int_equal(
+		decide_twice(&world, "unfiled.example", ABROAD " " GATED, 1), ICP_REASON_UNFILED);
+	close_world(&world);
+}
+
+static void every_address_keeps_its_ruling(void **state)
+{
+	world_t world = open_world(*state);
+	publish(*state, ROW("filed.example"));
+	create_gate(&world, 1);
+	const char *addresses = ABROAD " " GATED " " ABROAD;
+	decide_twice(&world, "unfiled.example", addresses, 1);
+	icp_decision_t decision = decide(&world, "unfiled.example", addresses, 1);
+	for (unsigned i = 0; i < 3; i++) {
+		assert_int_equal(decision.rulings[i].gated, i == 1);
+		assert_int_equal(decision.rulings[i].verdict, i == 1 ? ICP_BLOCK : ICP_PASS);
+		assert_int_equal(decision.rulings[i].reason,
+			i == 1 ? ICP_REASON_UNFILED : ICP_REASON_NOT_GATED);
+	}
+	close_world(&world);
+}
+
+static void more_addresses_are_judged_each_time(void **state)
+{
+	world_t world = open_world(*state);
+	publish(*state, ROW("filed.example"));
+	create_gate(&world, 1);
+	const char *nine = GATED " " GATED " " GATED " " GATED " " GATED " " GATED " " GATED
+				 " " GATED " " GATED;
+	for (unsigned i = 0; i < 2; i++) {
+		icp_decision_t decision = decide(&world, "unfiled.example", nine, 1);
+		assert_non_null(decision.places);
+		assert_int_equal(decision.judgement.reason, ICP_REASON_UNFILED);
+	}
+	close_world(&world);
+}
+
+static void a_new_generation_ends_it(void **state)
+{
+	world_t world = open_world(*state);
+	publish(*state, ROW("old.example"));
+	create_gate(&world, 1);
+	assert_int_equal(decide_twice(&world, "old.example", GATED, 1), ICP_REASON_FILED);
+	assert_int_equal(decide_twice(&world, "new.example", GATED, 1), ICP_REASON_UNFILED);
+	publish(*state, ROW("new.example"));
+	assert_int_equal(decide_twice(&world, "old.example", GATED, 1), ICP_REASON_UNFILED);
+	assert_int_equal(decide_twice(&world, "new.example", GATED, 1), ICP_REASON_FILED);
+	close_world(&world);
+}
+
+static void another_range_database_ends_it(void **state)
+{
+	world_t world = open_world(*state);
+	publish(*state, ROW("filed.example"));
+	create_gate(&world, 1);
+	assert_int_equal(decide_twice(&world, "unfiled.example", GATED, 1), ICP_REASON_UNFILED);
+	assert_int_equal(decide_twice(&world, "unfiled.example", ABROAD, 1), ICP_REASON_NOT_GATED);
+	compile_ranges(*state, "prefix,country,provider\n192.0.2.0/24,CN,qcloud\n");
+	assert_int_equal(decide_twice(&world, "unfiled.example", GATED, 2), ICP_REASON_NOT_GATED);
+	assert_int_equal(decide_twice(&world, "unfiled.example", ABROAD, 2), ICP_REASON_UNFILED);
+	close_world(&world);
+}
+
+static void time_ends_it(void **state)
+{
+	world_t world = open_world(*state);
+	publish(*state, TRANSFER("moving.example"));
+	create_gate(&world, 1);
+	const int64_t end = NOW + 45 * DAY;
+	assert_int_equal(
+		decide_twice(&world, "moving.example", GATED, NOW - 1), ICP_REASON_PENDING);
+	assert_int_equal(decide_twice(&world, "moving.example", GATED, NOW),
+		ICP_REASON_TRANSFER_PREAPPROVED);
+	assert_int_equal(decide_twice(&world, "moving.example", GATED, end - 1),
+		ICP_REASON_TRANSFER_PREAPPROVED);
+	assert_int_equal(
+		decide_twice(&world, "moving.example", GATED, end), ICP_REASON_TRANSFER_EXPIRED);
+	close_world(&world);
+}
+
+static void what_could_not_be_read_is_not_remembered(void **state)
+{
+	world_t world = open_world(*state);
+	create_gate(&world, 1);
+	for (unsigned i = 0; i < 2; i++) {
+		icp_decision_t decision = decide(&world, "filed.example", GATED, 1);
+		assert_int_equal(decision.judgement.reason, ICP_REASON_NO_INDEX);
+		assert_non_null(decision.places);
+	}
+	publish(*state, ROW("filed.example"));
+	assert_int_equal(decide_twice(&world, "filed.example", GATED, 2), ICP_REASON_FILED);
+	close_world(&world);
+}
+
+static void more_names_than_slots(void **state)
+{
+	icp_memory_t *memory = icp_memory_create();
+	icp_memory_item_t item = {.count = 0};
+	unsigned found = 0;
+	(void)state;
+	assert_non_null(memory);
+	for (unsigned round = 0; round < 2; round++) {
+		for (uint64_t i = 1; i <= ICP_MEMORY_SLOTS; i++) {
+			/* Spread as hashes are. */
+			uint64_t key = i * UINT64_C(0x9e3779b97f4a7c15);
+			const icp_memory_item_t *kept = icp_memory_find(memory, key);
+			assert_true(kept == NULL || kept->about == i);
+			found += kept != NULL;
+			item.about = i;
+			icp_memory_put(memory, key, &item);
+		}
+	}
+	assert_true(found > ICP_MEMORY_SLOTS / 2);
+	icp_memory_destroy(memory);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		IN_SITE(what_was_judged_is_remembered),
+		IN_SITE(every_address_keeps_its_ruling),
+		IN_SITE(more_addresses_are_judged_each_time),
+		IN_SITE(a_new_generation_ends_it),
+		IN_SITE(another_range_database_ends_it),
+		IN_SITE(time_ends_it),
+		IN_SITE(what_could_not_be_read_is_not_remembered),
+		cmocka_unit_test(more_names_than_slots),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
