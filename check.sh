@@ -147,7 +147,7 @@ pytest_step() {
 		build-asan) ICP_PRELOAD=$(gcc -print-file-name=libasan.so) ;;
 		build-tsan) ICP_PRELOAD=$(gcc -print-file-name=libtsan.so) ;;
 		esac
-		export ICP_UNBOUND=$unbound ICP_NSD=$nsd
+		export ICP_UNBOUND=$unbound ICP_NSD=$nsd ICP_POSTGRES=$postgres
 		export ICP_TESTBOUND=$testbound ICP_TESTDATA=$source/testdata
 		timeout --signal=INT --kill-after=30 1200 \
 			/usr/bin/python3 -m pytest -q --basetemp="$work/pytest" \
@@ -183,7 +183,8 @@ tidy() {
 	local -a flags
 	# shellcheck disable=SC2016 # the variables are make's
 	local print='print-flags: ; @echo $(module_icpgate_la_CPPFLAGS) $(AM_CFLAGS) $(PSL_CFLAGS) \
-		$(JANSSON_CFLAGS) $(ARCHIVE_CFLAGS) $(CRYPTO_CFLAGS) $(CMOCKA_CFLAGS)'
+		$(JANSSON_CFLAGS) $(ARCHIVE_CFLAGS) $(CRYPTO_CFLAGS) $(PQ_CFLAGS) \
+		$(CMOCKA_CFLAGS)'
 	cd build
 	read -ra flags < <(make -s --eval="$print" print-flags)
 	files '*.c' | xargs -0 -P "$(nproc)" -I{} clang-tidy-14 --quiet {} -- "${flags[@]}"
@@ -214,7 +215,9 @@ installation() {
 	for file in bin/icpgate sbin/icpgate-load lib/icpgate/icpgate.so; do
 		test -x "$work/stage$prefix/$file"
 	done
-	test -s "$work/stage$prefix/etc/icpgate/icpgate.conf.example"
+	for file in icpgate.conf.example filing.sql; do
+		test -s "$work/stage$prefix/etc/icpgate/$file"
+	done
 	for file in doc/*.[158]; do
 		test -s "$work/stage$prefix/share/man/man${file##*.}/${file#doc/}"
 	done
@@ -250,11 +253,13 @@ step 'installation of packages' tools/install-deps --check
 step 'unbound with dynlib' tools/get-unbound
 step 'testbound' tools/get-unbound --testbound
 step 'nsd' tools/get-nsd
+step 'postgresql' tools/get-postgres
 [ "$failed" -eq 0 ] || finish
 unbound=$(tools/get-unbound)
 testbound=$(tools/get-unbound --testbound)
 source=$(tools/get-unbound --source)
 nsd=$(tools/get-nsd)
+postgres=$(tools/get-postgres)
 
 step 'format' format
 step 'manuals' manuals

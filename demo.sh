@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-3-Clause
 # Shows icpgate at work: sets everything up, compiles the range database and the feed of conf/demo/,
-# starts an Unbound with the module on a loopback port and asks it for each name of conf/demo/.
+# starts an Unbound with the module on a loopback port and asks it for each name of conf/demo/. Then
+# it loads a delta and a bad feed, goes back, and asks for the names that change.
 # Exits with 1 when an answer is not what the verdict on its name calls for.
 set -euo pipefail
 exec </dev/null
@@ -170,6 +171,23 @@ show() {
 	[ -z "$ede" ] || echo "    ${faint}EDE $ede$plain"
 }
 
+# change NAME TITLE ARGUMENT...: runs the loader beside Unbound, and shows the name when its answer
+# has changed.
+change() {
+	local name=$1 title=$2 before deadline=$((SECONDS + 10))
+	shift 2
+	read_answer "$(ask "$name" A)" A
+	before=$got
+	echo
+	echo "$bold$title$plain"
+	"$loader" "$@"
+	while [ "$got" = "$before" ] && [ "$SECONDS" -lt "$deadline" ]; do
+		sleep 0.1
+		read_answer "$(ask "$name" A)" A
+	done
+	show "$name" A
+}
+
 green='' red='' faint='' bold='' plain=''
 if [ -t 1 ] && [ -z "${NO_COLOR-}" ]; then
 	green=$'\e[32m' red=$'\e[31m' faint=$'\e[2m' bold=$'\e[1m' plain=$'\e[0m'
@@ -206,6 +224,12 @@ done <"$demo/names.txt"
 
 echo
 echo "$passed names are served as they are, $blocked get the block page."
+
+cd "$demo"
+change elsewhere.example 'A delta: the transfer of elsewhere.example passed its review.' \
+	delta delta.csv
+change filed.example "The night's feed lacks filed.example." full bad.csv
+change filed.example 'Back to the generation before.' rollback
 [ "$wrong" -eq 0 ] || die "$wrong answers are not what the verdicts call for"
 
 if [ "$keep" = yes ]; then

@@ -56,7 +56,8 @@ static void pass_on(int signal, siginfo_t *info, void *context)
 static void on_fault(int signal, siginfo_t *info, void *context)
 {
 	int kept = errno;
-	void *page = (void *)((uintptr_t)info->si_addr & page_mask);
+	uint8_t *at = info->si_addr;
+	void *page = at - ((uintptr_t)at & ~page_mask);
 	/* Of all kinds this one alone says that a map has nothing there: memory that failed may be
 	 * the heap's, which zeros would ruin, and a signal that was sent leads to no page. */
 	if (section.depth == 0 || info->si_code != BUS_ADRERR ||

@@ -369,6 +369,15 @@ static bool any_gated(const icp_policy_t *policy, const icp_place_t *places, siz
 	return false;
 }
 
+static icp_stamp_t stamp_of(const seat_t *seat)
+{
+	return (icp_stamp_t){
+		.generation = seat->reader.info.generation,
+		.commit = seat->reader.info.commit,
+		.version = seat->version,
+	};
+}
+
 /*! Judges the places that the seat holds. */
 static void seat_judge(icp_gate_t *gate, seat_t *seat, const icp_name_t *name, size_t count,
 	bool gated, int64_t now, icp_decision_t *decision)
@@ -378,7 +387,7 @@ static void seat_judge(icp_gate_t *gate, seat_t *seat, const icp_name_t *name, s
 	if (gated && seat_find(gate, seat, name)) {
 		decision->rows = seat->reader.rows.items;
 		decision->row_count = seat->reader.rows.count;
-		decision->generation = seat->reader.info.generation;
+		decision->stamp = stamp_of(seat);
 	}
 	decision->judgement = icp_verdict_judge(policy, name, seat->places, count, decision->rows,
 		decision->row_count, now, seat->rulings);
@@ -439,6 +448,22 @@ int icp_gate_judge_places(icp_gate_t *gate, unsigned number, const icp_name_t *n
 	bool gated = any_gated(&gate->config->policy, places, place_count);
 	seat_judge(gate, seat, name, place_count, gated, now, decision);
 	return ICP_EOK;
+}
+
+icp_stamp_t icp_gate_stamp(icp_gate_t *gate, unsigned number, int64_t now)
+{
+	icp_stamp_t stamp = {.generation = 0};
+	seat_t *seat = seat_take(gate, number, now);
+	if (seat->reader.store != NULL && !icp_ranges_is_spoilt(seat->ranges) &&
+		seat_begin(gate, seat) == ICP_EOK) {
+		stamp = stamp_of(seat);
+		icp_reader_end(&seat->reader);
+	}
+	if (icp_fault_happened()) {
+		stamp.generation = 0;
+	}
+	icp_gate_release(gate, number);
+	return stamp;
 }
 
 void icp_gate_release(icp_gate_t *gate, unsigned number)

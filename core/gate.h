@@ -28,6 +28,14 @@ enum icp_level { ICP_LEVEL_INFO, ICP_LEVEL_WARNING, ICP_LEVEL_ERROR };
 /*! Takes one line for the operator; may be called from any seat's thread. */
 typedef void (*icp_log_t)(enum icp_level level, const char *line);
 
+/*! What a judgement rests on beside name, addresses and time. Those of one seat that rest on the
+ * same come to the same. */
+typedef struct {
+	uint64_t generation; /*!< 0: on nothing that can be told again. */
+	uint64_t commit;
+	unsigned version; /*!< Grows when the generation or the range database is replaced. */
+} icp_stamp_t;
+
 /*! A judgement and what it was based on. */
 typedef struct {
 	icp_judgement_t judgement;
@@ -35,7 +43,7 @@ typedef struct {
 	const icp_ruling_t *rulings; /*!< Likewise. */
 	const icp_row_t *rows;       /*!< NULL when the store can't be read, or was not asked. */
 	size_t row_count;
-	uint64_t generation; /*!< That the rows are from; 0 without rows. */
+	icp_stamp_t stamp; /*!< Its generation: that the rows are from; 0 without rows. */
 } icp_decision_t;
 
 /*!
@@ -72,6 +80,12 @@ int icp_gate_judge(icp_gate_t *gate, unsigned seat, const icp_name_t *name,
  */
 int icp_gate_judge_places(icp_gate_t *gate, unsigned seat, const icp_name_t *name,
 	const icp_place_t *places, size_t place_count, int64_t now, icp_decision_t *decision);
+
+/*!
+ * \brief What a judgement of this seat would rest on now. It holds no snapshot afterwards.
+ * \return the stamp; its generation is 0 when the store or the range database can't be read
+ */
+icp_stamp_t icp_gate_stamp(icp_gate_t *gate, unsigned seat, int64_t now);
 
 /*! \brief Ends the decision of this seat. */
 void icp_gate_release(icp_gate_t *gate, unsigned seat);

@@ -135,7 +135,7 @@ const uint8_t *icp_page_at(
 static const uint8_t *node_at(const icp_pages_t *pages, const uint8_t *page, unsigned position,
 	size_t *key_size, size_t *room)
 {
-	size_t offset = u16(page + HEADER + 2 * position);
+	size_t offset = u16(page + HEADER + 2 * (size_t)position);
 	if (offset < u16(page + AT_UPPER) || offset % 2 != 0 ||
 		offset + NODE_HEADER > pages->page_size) {
 		return NULL;
@@ -415,9 +415,8 @@ int icp_pages_walk_next(icp_pages_walk_t *walk, icp_entry_t *entry)
 			ret = read_entry(walk->pages, walk->path[level], walk->at[level]++, entry);
 			return ret == ICP_EOK ? 1 : ret;
 		}
-		ret = leave_pages(walk);
-		if (ret != ICP_EOK) {
-			return ret;
+		if (leave_pages(walk) != ICP_EOK) {
+			return ICP_EDAMAGED;
 		}
 	}
 }

@@ -161,7 +161,7 @@ static int check_page(check_t *check, uint64_t number, unsigned level, bounds_t 
 	bounds_t below = {.low = bounds.low};
 	icp_page_use_t use = {.octets = 0};
 	for (unsigned i = 1; ret == ICP_EOK && i <= nodes; i++) {
-		icp_entry_t next;
+		icp_entry_t next = {.key = NULL};
 		uint64_t next_child = ICP_PAGES_NONE;
 		below.high = bounds.high;
 		if (i < nodes) {

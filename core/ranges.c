@@ -191,8 +191,7 @@ cleanup:
 	return rc;
 }
 
-/* True when the path still leads to the file that was checked. */
-static bool is_same_file(const icp_ranges_t *ranges)
+bool icp_ranges_is_current(const icp_ranges_t *ranges)
 {
 	struct stat now;
 	const struct stat *then = &ranges->file;
@@ -217,7 +216,7 @@ static int open_file(icp_ranges_t *ranges, icp_diag_t *diag)
 				status == MMDB_OUT_OF_MEMORY_ERROR ? ICP_ENOMEM : ICP_ERANGES,
 				"%s: %s", ranges->config->ranges.database, MMDB_strerror(status));
 		}
-		if (is_same_file(ranges)) {
+		if (icp_ranges_is_current(ranges)) {
 			ranges->is_open = true;
 			return ICP_EOK;
 		}
@@ -320,7 +319,7 @@ static int read_record(
 	if (!read_string(entry, config->ranges.provider_path, &string, &length)) {
 		return ICP_ERANGES;
 	}
-	return string != NULL && length <= ICP_PROVIDER_MAX
+	return string != NULL && length > 0 && length <= ICP_PROVIDER_MAX
 		       ? keep_name(ranges, known, string, length)
 		       : ICP_EOK;
 }
@@ -352,10 +351,9 @@ static int survey_record(survey_t *survey, uint64_t record, unsigned type, MMDB_
 		return ICP_EOK;
 	}
 	uint64_t at = entry->offset;
-	if (!check_value(&survey->section, &at, 0)) {
-		return ICP_ERANGES;
-	}
-	int rc = read_record(ranges, entry, known, &survey->has_mainland);
+	int rc = check_value(&survey->section, &at, 0)
+			 ? read_record(ranges, entry, known, &survey->has_mainland)
+			 : ICP_ERANGES;
 	if (rc == ICP_EOK) {
 		known->key = key;
 		ranges->known_count++;
@@ -449,11 +447,6 @@ void icp_ranges_unref(icp_ranges_t *ranges)
 	free(ranges->known);
 	free(ranges->names);
 	free(ranges);
-}
-
-bool icp_ranges_is_current(const icp_ranges_t *ranges)
-{
-	return is_same_file(ranges);
 }
 
 bool icp_ranges_spoil(icp_ranges_t *ranges)

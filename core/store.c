@@ -164,7 +164,7 @@ static int check_snapshot(
 
 static int open_file(icp_store_t **store, const char *path, unsigned flags, icp_diag_t *diag)
 {
-	icp_pages_t pages[2];
+	icp_pages_t pages[2] = {{.map = NULL}, {.map = NULL}};
 	int ret = check_meta(path, pages, diag);
 	if (ret != ICP_EOK) {
 		return ret;
@@ -280,15 +280,17 @@ typedef struct {
 static int take_reader(const char *line, void *context)
 {
 	reader_list_t *list = context;
-	int process;
-	char thread[24];
-	char transaction[24];
-	if (sscanf(line, "%d %23s %23s", &process, thread, transaction) == 3) {
-		list->readers->slots++;
-		if (transaction[0] != '-') {
-			list->readers->held++;
-			list->readers->stale += strtoull(transaction, NULL, 10) < list->last;
-		}
+	char *end;
+	unsigned long process = strtoul(line, &end, 10);
+	const char *transaction = strrchr(line, ' ');
+	if (process == 0 || end == line || transaction == NULL) {
+		return 0;
+	}
+	list->readers->slots++;
+	uint64_t number = strtoull(transaction, &end, 10);
+	if (end != transaction && number > 0) {
+		list->readers->held++;
+		list->readers->stale += number < list->last;
 	}
 	return 0;
 }

@@ -45,6 +45,14 @@ static int no_memory(const work_t *work, icp_diag_t *diag)
 static int open_feed(work_t *work, icp_diag_t *diag)
 {
 	const icp_full_job_t *job = work->job;
+	const icp_full_origin_t *origin = job->origin;
+	if (origin != NULL) {
+		work->has_manifest = true;
+		work->manifest.sequence = origin->sequence;
+		work->manifest.as_of = origin->as_of;
+		return icp_stream_open_given(
+			&work->stream, job->feed, origin->give, origin->context, diag);
+	}
 	int ret = icp_stream_open(&work->stream, job->feed, diag);
 	if (ret != ICP_EOK) {
 		return ret;
@@ -113,8 +121,9 @@ static int collect(work_t *work, icp_feed_t *feed, icp_diag_t *diag)
 			return no_memory(work, diag);
 		}
 		if ((icp_feed_count(feed) & (PROGRESS_ROWS - 1)) == 0) {
-			icp_progress_read(work->job->progress, icp_source_position(source),
-				icp_source_size(source), icp_feed_count(feed));
+			icp_progress_read(work->job->progress,
+				source != NULL ? icp_source_position(source) : 0,
+				source != NULL ? icp_source_size(source) : 0, icp_feed_count(feed));
 		}
 	}
 	return ret;
@@ -141,7 +150,7 @@ static int read_feed(work_t *work, icp_bad_t *bad, icp_diag_t *diag)
 	work->info.rows = work->counts.rows;
 	work->info.nodes = work->counts.nodes;
 
-	if (work->has_manifest) {
+	if (work->manifest_path != NULL && work->has_manifest) {
 		uint8_t digest[ICP_SHA256_SIZE];
 		icp_source_digest(icp_stream_source(work->stream), digest);
 		ret = icp_manifest_check(&work->manifest, work->manifest_path, rows, digest, diag);

@@ -9,11 +9,21 @@
 #include "loader/guard.h"
 #include "loader/progress.h"
 #include "loader/session.h"
+#include "loader/stream.h"
+
+/*! A full feed that is not a file, and what else its manifest would say. */
+typedef struct {
+	icp_give_t give;
+	void *context;
+	uint64_t sequence;
+	int64_t as_of;
+} icp_full_origin_t;
 
 typedef struct {
-	const char *feed;
-	bool manifest_optional; /*!< A feed without a manifest is accepted. */
-	bool force;             /*!< However many permissions are lost. */
+	const char *feed;                /*!< Its file, or for messages what origin is. */
+	const icp_full_origin_t *origin; /*!< NULL: there is a file. */
+	bool manifest_optional;          /*!< A feed without a manifest is accepted. */
+	bool force;                      /*!< However many permissions are lost. */
 	icp_max_lost_t max_lost;
 	icp_session_options_t options; /*!< Its time becomes created_at. */
 	icp_progress_t *progress;

@@ -372,20 +372,6 @@ int icp_generations_settle(const icp_generations_t *generations, uint64_t number
 	return ret;
 }
 
-uint64_t icp_generations_current(const icp_generations_t *generations)
-{
-	char target[256];
-	uint64_t number;
-	ssize_t length =
-		readlinkat(generations->directory, ICP_STORE_CURRENT, target, sizeof target - 1);
-	if (length < 0) {
-		return 0;
-	}
-	target[length] = '\0';
-	const char *slash = strrchr(target, '/');
-	return parse_name(slash != NULL ? slash + 1 : target, DATA_SUFFIX, &number) ? number : 0;
-}
-
 int icp_generations_point(const icp_generations_t *generations, uint64_t number, icp_diag_t *diag)
 {
 	file_name_t data = file_name(number, DATA_SUFFIX);

@@ -77,9 +77,6 @@ char *icp_generations_path(const icp_generations_t *generations, uint64_t number
  */
 int icp_generations_settle(const icp_generations_t *generations, uint64_t number, icp_diag_t *diag);
 
-/*! \brief The generation that the link leads to, readable or not; 0: none. */
-uint64_t icp_generations_current(const icp_generations_t *generations);
-
 /*!
  * \brief Makes a generation current, in one step.
  * \retval ICP_EOK

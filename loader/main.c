@@ -13,6 +13,8 @@
 
 #include "core/config.h"
 #include "core/fault.h"
+#include "loader/follow.h"
+#include "loader/pg.h"
 #include "loader/report.h"
 
 enum { EXIT_DONE = 0, EXIT_GUARD = 1, EXIT_USAGE = 2, EXIT_FEED = 3, EXIT_FAILED = 4 };
@@ -25,6 +27,9 @@ enum {
 	OPTION_MAX_LOST,
 	OPTION_FORCE,
 	OPTION_KEEP,
+	OPTION_FROM,
+	OPTION_QUERY,
+	OPTION_ONCE,
 	OPTION_HELP,
 	OPTION_VERSION,
 };
@@ -37,6 +42,9 @@ static const struct option long_options[] = {
 	{"max-lost", required_argument, NULL, OPTION_MAX_LOST},
 	{"force", no_argument, NULL, OPTION_FORCE},
 	{"keep", required_argument, NULL, OPTION_KEEP},
+	{"from", required_argument, NULL, OPTION_FROM},
+	{"query", required_argument, NULL, OPTION_QUERY},
+	{"once", no_argument, NULL, OPTION_ONCE},
 	{"help", no_argument, NULL, OPTION_HELP},
 	{"version", no_argument, NULL, OPTION_VERSION},
 	{NULL, 0, NULL, 0},
@@ -48,10 +56,16 @@ enum {
 	TAKES_GUARD = 2,    /*!< --max-lost, --force */
 	TAKES_KEEP = 4,     /*!< --keep */
 	TAKES_WAIT = 8,     /*!< --no-wait */
+	TAKES_FROM = 16,    /*!< --from */
+	TAKES_QUERY = 32,   /*!< --query */
+	TAKES_ONCE = 64,    /*!< --once */
 };
 
 typedef struct {
 	const char *config; /*!< -c, or NULL. */
+	const char *from;   /*!< Of a database, or NULL: feeds are files. */
+	const char *query;  /*!< Or NULL. */
+	bool once;
 	bool json;
 	bool no_manifest;
 	bool force;
@@ -64,7 +78,11 @@ static const char usage_text[] =
 	"Usage: icpgate-load [-c FILE] [--store DIR] [--json] COMMAND [ARGUMENT...]\n"
 	"\n"
 	"  full FEED      builds a new generation from a full feed and makes it current\n"
+	"  full --from CONNINFO [--query SQL]\n"
+	"                 the same with the rows of a PostgreSQL database\n"
 	"  delta FEED...  applies deltas to the current generation\n"
+	"  follow --from CONNINFO [--once]\n"
+	"                 applies the changes of a PostgreSQL database as they are committed\n"
 	"  rollback       makes the generation before the current one current again\n"
 	"  status         the current generation and those kept\n"
 	"\n"
@@ -74,7 +92,10 @@ static const char usage_text[] =
 	"  --no-manifest  full: accept a feed without a manifest\n"
 	"  --max-lost P   full: refuse to lose more than P percent of the permissions (default: 1)\n"
 	"  --force        full: however many permissions are lost\n"
-	"  --keep N       full, delta: generations to keep, the current one too (default: 3)\n"
+	"  --from CONNINFO  full, follow: connection string or URI of the database\n"
+	"  --query SQL    full: rows to read instead of those of the view icpgate_feed\n"
+	"  --once         follow: apply what there is and end\n"
+	"  --keep N       full, delta, follow: generations to keep, the current one too (default: 3)\n"
 	"  --no-wait      fail when another loader holds the store\n"
 	"  --help         this text\n"
 	"  --version      version\n";
@@ -94,6 +115,8 @@ static int exit_status(int code)
 		return EXIT_GUARD;
 	case ICP_EFEED:
 		return EXIT_FEED;
+	case ICP_ECONFIG:
+		return EXIT_USAGE;
 	default:
 		return EXIT_FAILED;
 	}
@@ -145,15 +168,18 @@ static int run_full(const options_t *options, int count, char **arguments)
 	icp_diag_t diag = {""};
 	(void)count;
 	icp_progress_init(&progress, isatty(STDERR_FILENO) ? stderr : NULL, monotonic_milliseconds);
+	const char *database = options->query != NULL ? ICP_PG_QUERY : ICP_PG_FEED;
 	const icp_full_job_t job = {
-		.feed = arguments[0],
+		.feed = options->from != NULL ? database : arguments[0],
 		.manifest_optional = options->no_manifest,
 		.force = options->force,
 		.max_lost = options->max_lost,
 		.options = options->session,
 		.progress = &progress,
 	};
-	int code = icp_full_load(&job, &result, &bad, &diag);
+	int code = options->from != NULL
+			   ? icp_pg_load(options->from, options->query, &job, &result, &bad, &diag)
+			   : icp_full_load(&job, &result, &bad, &diag);
 	icp_bad_print(&bad, job.feed, stderr);
 	if (code != ICP_EOK) {
 		return failed(code, &diag);
@@ -187,6 +213,43 @@ static int run_delta(const options_t *options, int count, char **arguments)
 	}
 	icp_delta_close(&delta);
 	return status;
+}
+
+static int64_t wall_seconds(void)
+{
+	return (int64_t)time(NULL);
+}
+
+static void print_applied(const icp_delta_result_t *result, const char *feed, void *context)
+{
+	const options_t *options = context;
+	(void)done(icp_report_delta(result, feed, options->json, stdout), "the delta is applied");
+}
+
+static int run_follow(const options_t *options, int count, char **arguments)
+{
+	icp_follow_result_t result;
+	icp_diag_t diag = {""};
+	(void)count;
+	(void)arguments;
+	options_t printed = *options;
+	const icp_follow_job_t job = {
+		.conninfo = options->from,
+		.session = options->session,
+		.clock = wall_seconds,
+		.once = options->once,
+		.stop = icp_follow_stop(),
+		.applied = print_applied,
+		.context = &printed,
+	};
+	if (job.stop < 0) {
+		icp_fail(&diag, ICP_ESYS, "signalfd: %s", strerror(errno));
+		return failed(ICP_ESYS, &diag);
+	}
+	int code = icp_follow(&job, &result, &diag);
+	close(job.stop);
+	icp_bad_print(&result.bad, result.feed, stderr);
+	return code == ICP_EOK ? EXIT_DONE : failed(code, &diag);
 }
 
 static int run_rollback(const options_t *options, int count, char **arguments)
@@ -223,14 +286,16 @@ static int run_status(const options_t *options, int count, char **arguments)
 typedef struct {
 	const char *name;
 	int (*run)(const options_t *options, int count, char **arguments);
-	int least; /*!< Arguments. */
+	int least; /*!< Feeds; --from is one. */
 	int most;
 	unsigned takes; /*!< TAKES_... bits. */
 } command_t;
 
 static const command_t commands[] = {
-	{"full", run_full, 1, 1, TAKES_MANIFEST | TAKES_GUARD | TAKES_KEEP | TAKES_WAIT},
+	{"full", run_full, 1, 1,
+		TAKES_MANIFEST | TAKES_GUARD | TAKES_KEEP | TAKES_WAIT | TAKES_FROM | TAKES_QUERY},
 	{"delta", run_delta, 1, INT_MAX, TAKES_KEEP | TAKES_WAIT},
+	{"follow", run_follow, 1, 1, TAKES_KEEP | TAKES_WAIT | TAKES_FROM | TAKES_ONCE},
 	{"rollback", run_rollback, 0, 0, TAKES_WAIT},
 	{"status", run_status, 0, 0, 0},
 };
@@ -293,6 +358,18 @@ static int take_option(options_t *options, int option)
 		return take_max_lost(options);
 	case OPTION_KEEP:
 		return take_keep(options);
+	case OPTION_FROM:
+		options->from = optarg;
+		options->given |= TAKES_FROM;
+		return -1;
+	case OPTION_QUERY:
+		options->query = optarg;
+		options->given |= TAKES_QUERY;
+		return -1;
+	case OPTION_ONCE:
+		options->once = true;
+		options->given |= TAKES_ONCE;
+		return -1;
 	case OPTION_HELP:
 		fputs(usage_text, stdout);
 		return finish(EXIT_DONE);
@@ -314,6 +391,25 @@ static const command_t *find_command(const char *name)
 	return NULL;
 }
 
+/*! Whether the feeds are as many as a command takes, and of the kind that it takes. */
+static bool check_feeds(const command_t *command, const options_t *options, int count)
+{
+	const char *wrong = NULL;
+	if (options->from != NULL ? count > 0 : count < command->least || count > command->most) {
+		wrong = "wrong number of arguments";
+	} else if (command->run == run_follow && options->from == NULL) {
+		wrong = "--from is missing";
+	} else if (options->query != NULL && options->from == NULL) {
+		wrong = "--query needs --from";
+	} else if (options->no_manifest && options->from != NULL) {
+		wrong = "--no-manifest is for files";
+	}
+	if (wrong != NULL) {
+		fprintf(stderr, "icpgate-load: %s: %s\n", command->name, wrong);
+	}
+	return wrong == NULL;
+}
+
 /*! Says which option is not for a command, if one is. */
 static bool check_options(const command_t *command, const options_t *options)
 {
@@ -323,8 +419,11 @@ static bool check_options(const command_t *command, const options_t *options)
 	} texts[] = {
 		{TAKES_MANIFEST, "--no-manifest is for full"},
 		{TAKES_GUARD, "--max-lost and --force are for full"},
-		{TAKES_KEEP, "--keep is for full and delta"},
-		{TAKES_WAIT, "--no-wait is for full, delta and rollback"},
+		{TAKES_KEEP, "--keep is for full, delta and follow"},
+		{TAKES_WAIT, "--no-wait is for full, delta, follow and rollback"},
+		{TAKES_FROM, "--from is for full and follow"},
+		{TAKES_QUERY, "--query is for full"},
+		{TAKES_ONCE, "--once is for follow"},
 	};
 	for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
 		if ((options->given & ~command->takes & texts[i].bit) != 0) {
@@ -395,11 +494,7 @@ int main(int argc, char **argv)
 		return usage();
 	}
 	int count = argc - optind - 1;
-	if (count < command->least || count > command->most) {
-		fprintf(stderr, "icpgate-load: %s: wrong number of arguments\n", command->name);
-		return usage();
-	}
-	if (!check_options(command, &options)) {
+	if (!check_options(command, &options) || !check_feeds(command, &options, count)) {
 		return usage();
 	}
 	return run(command, &options, count, argv + optind + 1);

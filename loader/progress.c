@@ -25,11 +25,17 @@ void icp_progress_read(
 	}
 	progress->shown = now;
 	progress->visible = true;
+	double seconds = icp_progress_seconds(progress);
+	if (octets_total == 0) {
+		fprintf(progress->out, CLEAR_LINE "reading  %" PRIu64 " rows  %.0f rows/s", rows,
+			(double)rows / seconds);
+		fflush(progress->out);
+		return;
+	}
 	/* The file may have grown since its size was asked. */
 	uint64_t done = octets < octets_total ? octets : octets_total;
-	double seconds = icp_progress_seconds(progress);
 	double left = done > 0 ? seconds * (double)(octets_total - done) / (double)done : 0;
-	double percent = octets_total > 0 ? 100 * (double)done / (double)octets_total : 100;
+	double percent = 100 * (double)done / (double)octets_total;
 	fprintf(progress->out,
 		CLEAR_LINE "reading %3.0f%%  %" PRIu64 " rows  %.0f rows/s  %.0f s left", percent,
 		rows, (double)rows / seconds, left);

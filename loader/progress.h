@@ -19,7 +19,10 @@ typedef struct {
 /*! \brief Begins; asks the clock. */
 void icp_progress_init(icp_progress_t *progress, FILE *out, int64_t (*clock)(void));
 
-/*! \brief Shows how far the feed was read, four times a second; call it as often as you like. */
+/*!
+ * \brief Shows how far the feed was read, four times a second; call it as often as you like.
+ * \param octets_total  0 where it is not known
+ */
 void icp_progress_read(
 	icp_progress_t *progress, uint64_t octets, uint64_t octets_total, uint64_t rows);
 

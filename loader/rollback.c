@@ -43,8 +43,8 @@ static int compare(work_t *work, icp_reader_t *target, icp_diag_t *diag)
 	icp_walk_t before;
 	icp_walk_t after;
 	icp_nodes_t nodes = {no_node, NULL};
-	char *path =
-		icp_generations_path(&work->session.generations, work->session.current.generation);
+	const icp_generations_t *generations = &work->session.generations;
+	char *path = icp_generations_path(generations, icp_generations_linked(generations));
 	if (path == NULL) {
 		return icp_fail(diag, ICP_ENOMEM, "out of memory");
 	}
@@ -120,13 +120,17 @@ static int leave_word(work_t *work, uint64_t in, uint64_t number, icp_diag_t *di
 static int roll_back(work_t *work, icp_diag_t *diag)
 {
 	icp_session_t *session = &work->session;
-	uint64_t number = session->current.replaced;
-	if (session->current_code != ICP_EOK) {
+	if (session->current_code == ICP_ENOSTORE) {
 		return icp_fail(diag, session->current_code, "%s", session->current_diag.text);
 	}
+	/* One that can't be read does not say what it replaced. */
+	uint64_t from = icp_generations_linked(&session->generations);
+	uint64_t number = session->current_code == ICP_EOK ? session->current.replaced
+							   : icp_session_replaced(session);
 	if (number == 0) {
-		return icp_fail(diag, ICP_ENOSTORE, "%s: no generation was current before %" PRIu64,
-			session->options.store, session->current.generation);
+		return icp_fail(diag, ICP_ENOSTORE,
+			"%s: no generation is kept that was current before %" PRIu64,
+			session->options.store, from);
 	}
 	char *path = icp_generations_path(&session->generations, number);
 	if (path == NULL) {
@@ -143,8 +147,8 @@ static int roll_back(work_t *work, icp_diag_t *diag)
 		return ret;
 	}
 	/* A damaged one can't be written to, and need not be. */
-	(void)leave_word(work, session->current.generation, number, NULL);
-	work->result->from = session->current.generation;
+	(void)leave_word(work, from, number, NULL);
+	work->result->from = from;
 	work->result->from_sequence = session->current.sequence;
 	return icp_session_publish(session, number, false, work->audit, diag);
 }

@@ -11,9 +11,14 @@
 static int was_committed(uint64_t generation, uint64_t commit, void *context)
 {
 	const icp_session_t *session = context;
+<<<<<<< HEAD
 	if (icp_generations_current(&session->generations) != generation) {
+=======
+	if (icp_generations_linked(&session->generations) != generation) {
+>>>>>>> main
 		return 0;
 	}
+	/* The link tells of a generation that was damaged meanwhile, too. */
 	if (commit == ICP_AUDIT_LINK) {
 		return 1;
 	}
@@ -152,12 +157,23 @@ static void leave_word(const icp_session_t *session, uint64_t in, uint64_t numbe
 	free(path);
 }
 
+<<<<<<< HEAD
 void icp_session_tell_late(const icp_session_t *session, const icp_diag_t *diag)
 {
 	char line[sizeof diag->text + 64];
 	snprintf(line, sizeof line, "%s; the next load will write the audit log's lines",
 		diag->text);
 	session->options.notice(line);
+=======
+void icp_session_log(const icp_session_t *session, icp_audit_t *audit, icp_diag_t *diag)
+{
+	if (icp_audit_commit(audit) != ICP_EOK) {
+		char line[sizeof diag->text + 64];
+		snprintf(line, sizeof line, "%s; the next load will write the audit log's lines",
+			diag->text);
+		session->options.notice(line);
+	}
+>>>>>>> main
 }
 
 int icp_session_publish(icp_session_t *session, uint64_t number, bool building, icp_audit_t *audit,
@@ -178,8 +194,12 @@ int icp_session_publish(icp_session_t *session, uint64_t number, bool building, 
 	if (session->current_code == ICP_EOK) {
 		leave_word(session, session->current.generation, number);
 	}
+<<<<<<< HEAD
 	if (icp_audit_commit(audit) != ICP_EOK) {
 		icp_session_tell_late(session, diag);
 	}
+=======
+	icp_session_log(session, audit, diag);
+>>>>>>> main
 	return ICP_EOK;
 }

@@ -15,6 +15,8 @@
 
 struct icp_stream {
 	const char *path;
+	icp_give_t give; /*!< For what is not a file; NULL: there is a source. */
+	void *context;
 	icp_source_t *source;
 	icp_gunzip_t *gunzip;    /*!< For gzip; NULL: the archive decompresses. */
 	struct archive *archive; /*!< For all else. */
@@ -97,6 +99,21 @@ int icp_stream_open(icp_stream_t **stream, const char *path, icp_diag_t *diag)
 	return ICP_EOK;
 }
 
+int icp_stream_open_given(
+	icp_stream_t **stream, const char *name, icp_give_t give, void *context, icp_diag_t *diag)
+{
+	icp_stream_t *new = malloc(sizeof *new);
+	if (new == NULL) {
+		return icp_fail(diag, ICP_ENOMEM, "%s: out of memory", name);
+	}
+	memset(new, 0, offsetof(icp_stream_t, buffer));
+	new->path = name;
+	new->give = give;
+	new->context = context;
+	*stream = new;
+	return ICP_EOK;
+}
+
 void icp_stream_close(icp_stream_t *stream)
 {
 	if (stream == NULL) {
@@ -137,7 +154,12 @@ static int fill(icp_stream_t *stream, icp_diag_t *diag)
 	char *into = stream->buffer + stream->end;
 	size_t room = BUFFER_SIZE - stream->end;
 	ssize_t size;
-	if (stream->gunzip != NULL) {
+	if (stream->give != NULL) {
+		size = stream->give(stream->context, into, room, diag);
+		if (size < 0) {
+			return (int)size;
+		}
+	} else if (stream->gunzip != NULL) {
 		const char *why;
 		size = icp_gunzip_read(stream->gunzip, into, room, &why);
 		if (size < 0) {

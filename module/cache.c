@@ -5,6 +5,9 @@
 #include <pthread.h>
 #include <string.h>
 
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
 /*! Absolute: 1970. Not less: with serve-expired the iterator looks for a message at time 0, and
  * stores no failure over one that it finds then. */
 #define PARKED_TTL 0
@@ -78,6 +81,13 @@ static struct dns_msg *copy_message(
 	return msg;
 }
 
+/*! RRsets are told apart by their key's place and id, which changes when the key stands for others.
+ */
+static uint64_t identity_of(const struct rrset_ref *refs, size_t count)
+{
+	return XXH3_64bits(refs, count * sizeof *refs);
+}
+
 /*! Fills everything but the message. False if its data may not be served. */
 static bool examine(struct module_qstate *qstate, const struct reply_info *rep,
 	icp_cached_t *cached, time_t *end)
@@ -98,6 +108,7 @@ static bool examine(struct module_qstate *qstate, const struct reply_info *rep,
 	cached->ref_count = rep->rrset_count;
 	cached->refs = regional_alloc_init(
 		qstate->region, rep->ref, rep->rrset_count * sizeof *cached->refs);
+	cached->identity = identity_of(rep->ref, rep->rrset_count);
 	return cached->refs != NULL;
 }
 
@@ -161,6 +172,20 @@ void icp_cache_delay_prefetch(struct module_qstate *qstate)
 		(void)dns_cache_prefetch_adjust(
 			qstate->env, &qstate->qinfo, NORR_TTL, qstate->query_flags);
 	}
+}
+
+bool icp_cache_is_parked(struct module_qstate *qstate, uint64_t identity)
+{
+	struct msgreply_entry *entry = lookup(qstate, &qstate->qinfo);
+	if (entry == NULL) {
+		return false;
+	}
+	const struct reply_info *rep = entry->entry.data;
+	time_t end;
+	bool same = rep->ttl == PARKED_TTL && identity_of(rep->ref, rep->rrset_count) == identity &&
+		    data_end(rep, &end) && !ub_is_expired(end, *qstate->env->now);
+	lock_rw_unlock(&entry->entry.lock);
+	return same;
 }
 
 /*! Only for judged types: for others, an iterator that fails would store SERVFAIL in its place. */
@@ -321,13 +346,31 @@ static void store_with_ttl(struct module_qstate *qstate, struct reply_info *rep,
 	}
 }
 
+/*! For how long the data of a reply is valid. Its own TTL may say less: where the iterator took the
+ * end of a chain of CNAMEs from the cache, that of this message is what was left of its lease, and
+ * with none left Unbound would not store the reply at all. */
+static time_t data_ttl(const struct reply_info *rep)
+{
+	/* A bogus message has a life of its own. */
+	if (rep->security == sec_status_bogus || rep->rrset_count == 0) {
+		return rep->ttl;
+	}
+	time_t least = icp_rrset_data(rep->rrsets[0])->ttl;
+	for (size_t i = 1; i < rep->rrset_count; i++) {
+		time_t ttl = icp_rrset_data(rep->rrsets[i])->ttl;
+		least = ttl < least ? ttl : least;
+	}
+	return least;
+}
+
 void icp_cache_store_leased(struct module_qstate *qstate, struct reply_info *rep, time_t lease)
 {
 	if (lease <= 0) {
 		icp_cache_store_parked(qstate, rep);
 		return;
 	}
-	store_with_ttl(qstate, rep, rep->ttl < lease ? rep->ttl : lease);
+	time_t valid = data_ttl(rep);
+	store_with_ttl(qstate, rep, valid < lease ? valid : lease);
 	/* Where an RRset that stays in the cache ends sooner, Unbound has reckoned anew how long
 	 * the message may be served expired. */
 	struct msgreply_entry *entry = lookup(qstate, &qstate->qinfo);

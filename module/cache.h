@@ -29,7 +29,8 @@ typedef struct {
 	struct rrset_ref
 		*refs; /*!< What the message consists of: tells it from one that replaced it. */
 	size_t ref_count;
-	bool is_stale; /*!< Its data has expired; serve-expired is on and allows to serve it. */
+	uint64_t identity; /*!< A hash of these. */
+	bool is_stale;     /*!< Its data has expired; serve-expired is on and allows to serve it. */
 	bool prefetch_due;
 } icp_cached_t;
 
@@ -56,6 +57,12 @@ void icp_cache_skip_recursion(struct module_qstate *qstate);
 
 /*! \brief After a failed prefetch: lets the next one wait for a while. */
 void icp_cache_delay_prefetch(struct module_qstate *qstate);
+
+/*!
+ * \brief True while the query's message is parked, is the one that was found with this identity,
+ * and its data lives.
+ */
+bool icp_cache_is_parked(struct module_qstate *qstate, uint64_t identity);
 
 /*! \brief Parks the query's message, if there is one. */
 void icp_cache_park(struct module_qstate *qstate);

@@ -109,6 +109,16 @@ static enum icp_outcome_kind refusal_of(const icp_query_t *query, const icp_judg
 	return ICP_OUTCOME_STRIP;
 }
 
+static void set_domain(icp_outcome_t *outcome, const icp_name_t *name, uint8_t covering)
+{
+	outcome->domain = *name;
+	outcome->covering = covering;
+	if (covering != 0) {
+		size_t at = icp_name_suffix(name, covering);
+		(void)icp_name_from_stored(&outcome->domain, name->wire + at, name->length - at);
+	}
+}
+
 /*! Fills the outcome from a decision whose snapshot is still held. */
 static void conclude(icp_module_t *module, struct module_qstate *qstate, const icp_query_t *query,
 	const icp_name_t *name, const icp_decision_t *decision, size_t in_answer, size_t total,
@@ -118,8 +128,8 @@ static void conclude(icp_module_t *module, struct module_qstate *qstate, const i
 	outcome->kind = ICP_OUTCOME_SERVE;
 	outcome->reason = judgement->reason;
 	outcome->lease = lease_of(&module->config, judgement, *qstate->env->now);
-	icp_stats_judged(
-		module->stats, seat_of(qstate), judgement, decision->generation, *qstate->env->now);
+	icp_stats_judged(module->stats, seat_of(qstate), judgement, decision->stamp.generation,
+		*qstate->env->now);
 	count_warnings(module, qstate, decision->rulings, total);
 	if (!any_blocked(decision->rulings, total)) {
 		return;
@@ -127,11 +137,9 @@ static void conclude(icp_module_t *module, struct module_qstate *qstate, const i
 	if (judgement->verdict == ICP_BLOCK) {
 		icp_stats_blocked(module->stats, seat_of(qstate), name);
 	}
-	outcome->domain = *name;
-	if (judgement->covering != 0) {
-		size_t at = icp_name_suffix(name, judgement->covering);
-		(void)icp_name_from_stored(&outcome->domain, name->wire + at, name->length - at);
-	}
+	set_domain(outcome, name, judgement->covering);
+	outcome->stamp = decision->stamp;
+	outcome->until = judgement->until;
 	if (module->config.mode == ICP_MODE_MONITOR) {
 		outcome->monitored = true;
 		if (may_log(&module->log_limits[seat_of(qstate)], *qstate->env->now)) {
@@ -247,6 +255,76 @@ bool icp_module_judge(icp_module_t *module, struct module_qstate *qstate, const 
 	for (size_t i = rep->an_numrrsets; i < rep->rrset_count; i++) {
 		judge_other(module, qstate, rep, i, outcome);
 	}
+	count_outcome(module, qstate, outcome);
+	return true;
+}
+
+/*! A query that nobody but clients wait for, and that no prefetch began. */
+static bool is_plain(const struct module_qstate *qstate)
+{
+	const struct mesh_state *mesh = qstate->mesh_info;
+	return qstate->blacklist == NULL && mesh->reply_list != NULL && mesh->super_set.count == 0;
+}
+
+/*! The key of a query whose verdict may be remembered; 0: of none. */
+static uint64_t memory_key(
+	const icp_module_t *module, struct module_qstate *qstate, icp_name_t *name)
+{
+	const struct query_info *question = &qstate->qinfo;
+	if ((question->qtype != LDNS_RR_TYPE_A && question->qtype != LDNS_RR_TYPE_AAAA) ||
+		!is_plain(qstate) || seat_of(qstate) >= module->seats ||
+		icp_name_from_wire(name, question->qname, question->qname_len) != ICP_EOK) {
+		return 0;
+	}
+	return icp_memory_key(name, question->qtype, (qstate->query_flags & BIT_CD) != 0);
+}
+
+void icp_module_remember(icp_module_t *module, struct module_qstate *qstate, uint64_t message,
+	const icp_outcome_t *outcome)
+{
+	icp_name_t name;
+	uint64_t key = memory_key(module, qstate, &name);
+	if (key == 0 || outcome->stamp.generation == 0) {
+		return;
+	}
+	const icp_memory_item_t item = {
+		.message = message,
+		.stamp = outcome->stamp,
+		.until = outcome->until,
+		.reason = outcome->reason,
+		.covering = outcome->covering,
+	};
+	icp_memory_put(module->memories[seat_of(qstate)], key, &item);
+}
+
+static bool same_stamp(const icp_stamp_t *a, const icp_stamp_t *b)
+{
+	return a->generation == b->generation && a->commit == b->commit && a->version == b->version;
+}
+
+bool icp_module_recall(icp_module_t *module, struct module_qstate *qstate, icp_outcome_t *outcome)
+{
+	icp_name_t name;
+	int64_t now = *qstate->env->now;
+	uint64_t key = memory_key(module, qstate, &name);
+	if (key == 0) {
+		return false;
+	}
+	const icp_memory_item_t *item = icp_memory_find(module->memories[seat_of(qstate)], key);
+	if (item == NULL || now >= item->until) {
+		return false;
+	}
+	icp_stamp_t stamp = icp_gate_stamp(module->gate, seat_of(qstate), now);
+	if (!same_stamp(&stamp, &item->stamp) || !icp_cache_is_parked(qstate, item->message)) {
+		return false;
+	}
+	outcome->kind = ICP_OUTCOME_BLOCK;
+	outcome->monitored = false;
+	outcome->reason = item->reason;
+	set_domain(outcome, &name, item->covering);
+	const icp_judgement_t judgement = {.verdict = ICP_BLOCK, .reason = item->reason};
+	icp_stats_judged(module->stats, seat_of(qstate), &judgement, stamp.generation, now);
+	icp_stats_blocked(module->stats, seat_of(qstate), &name);
 	count_outcome(module, qstate, outcome);
 	return true;
 }

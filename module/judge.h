@@ -21,6 +21,9 @@ typedef struct {
 	bool monitored; /*!< It is served in monitor mode only. */
 	enum icp_reason reason;
 	icp_name_t domain; /*!< Covering domain, or the query name if there is none. */
+	uint8_t covering;  /*!< Its labels, if it is a covering domain; else 0. */
+	icp_stamp_t stamp; /*!< What the verdict rests on; none if it can't be remembered. */
+	int64_t until;     /*!< First second at which it may be another. */
 	const icp_ruling_t
 		*rulings;     /*!< One for each address in the answer section, if stripped. */
 	const bool *left_out; /*!< One for each RRset of the reply: the blocked ones outside the
@@ -38,6 +41,20 @@ typedef struct {
  */
 bool icp_module_judge(icp_module_t *module, struct module_qstate *qstate, const icp_query_t *query,
 	struct reply_info *rep, icp_outcome_t *outcome);
+
+/*!
+ * \brief Remembers an outcome that blocks the answer to an A or AAAA query.
+ * \param message  identity of the parked message that was judged
+ */
+void icp_module_remember(icp_module_t *module, struct module_qstate *qstate, uint64_t message,
+	const icp_outcome_t *outcome);
+
+/*!
+ * \brief Finds out whether the query's parked message is one that was judged before, and blocked on
+ *        what still holds; counts as a judgement.
+ * \return false if not; the outcome is then not set
+ */
+bool icp_module_recall(icp_module_t *module, struct module_qstate *qstate, icp_outcome_t *outcome);
 
 /*! \brief Adds to a counter, in the thread's part. */
 void icp_module_count(icp_module_t *module, const struct module_qstate *qstate, enum icp_stat stat,

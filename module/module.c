@@ -174,36 +174,6 @@ static bool answer_from(run_t *run, const icp_cached_t *cached, const icp_outcom
 	return true;
 }
 
-static bool bears_soa(const struct reply_info *rep)
-{
-	for (size_t i = 0; i < rep->ns_numrrsets; i++) {
-		if (icp_rrset_type(rep->rrsets[rep->an_numrrsets + i]) == LDNS_RR_TYPE_SOA) {
-			return true;
-		}
-	}
-	return false;
-}
-
-/*!
- * True for a response that the iterator must not store: all answers to a judged query, since a
- * chain of CNAMEs is stored with its end, and whatever else leads to addresses. A referral leads to
- * those of name servers, is no message and must be stored.
- */
-static bool must_not_be_stored(const struct module_qstate *qstate, const struct reply_info *rep)
-{
-	int rcode = FLAGS_GET_RCODE(rep->flags);
-	if (icp_is_judged_query(&qstate->qinfo) &&
-		(rep->an_numrrsets > 0 ||
-			(rcode != LDNS_RCODE_NOERROR && rcode != LDNS_RCODE_NXDOMAIN))) {
-		return true;
-	}
-	if (!icp_read_leads(rep->rrsets, rep->rrset_count)) {
-		return false;
-	}
-	return rep->an_numrrsets > 0 || rcode != LDNS_RCODE_NOERROR || bears_soa(rep) ||
-	       !ub_is_referral(qstate, rep);
-}
-
 /*!
  * Runs before the iterator stores a response, also one that qname minimisation asked for under
  * another name. Answers that lead to addresses must not be stored; referrals and negative answers
@@ -229,7 +199,7 @@ static int on_response(
 			(void)review(&run, false, &cached, &outcome);
 		}
 	} else if (response != NULL) {
-		run.query->guarded = must_not_be_stored(qstate, response->rep);
+		run.query->guarded = icp_query_must_not_store(qstate, response->rep);
 		run.query->responded = true;
 		qstate->no_cache_store = run.query->guarded;
 		if (run.query->guarded) {
@@ -246,6 +216,17 @@ static int on_response(
 static bool waits_for_upstream(const struct module_qstate *qstate, const icp_cached_t *cached)
 {
 	return cached->is_stale && qstate->env->cfg->serve_expired_client_timeout > 0;
+}
+
+/*! Answers a name that was blocked a short while ago on what still holds. */
+static bool answer_from_memory(run_t *run)
+{
+	icp_outcome_t outcome;
+	if (!icp_module_recall(run->module, run->qstate, &outcome)) {
+		return false;
+	}
+	replace(run, NULL, &outcome);
+	return true;
 }
 
 static void operate_new(run_t *run)
@@ -274,6 +255,10 @@ static void operate_new(run_t *run)
 	if (is_internal(qstate) || qstate->no_cache_lookup) {
 		return;
 	}
+	if (answer_from_memory(run)) {
+		qstate->ext_state[run->id] = module_finished;
+		return;
+	}
 	icp_cached_t cached;
 	icp_outcome_t outcome;
 	enum finding finding = review(run, true, &cached, &outcome);
@@ -293,6 +278,10 @@ static void operate_new(run_t *run)
 		(*qstate->env->detach_subs)(qstate);
 		run->query->lookup_count = 0;
 		return;
+	}
+	if (outcome.kind == ICP_OUTCOME_BLOCK && !cached.is_stale &&
+		!is_bogus(qstate, cached.msg->rep)) {
+		icp_module_remember(run->module, qstate, cached.identity, &outcome);
 	}
 	if (outcome.kind == ICP_OUTCOME_SERVE) {
 		qstate->need_refetch = cached.prefetch_due;
@@ -391,9 +380,10 @@ static void judge_reply(run_t *run)
 	}
 }
 
-/*! The upstream failed. Data that is valid is served all the same, as if its lease had not ended
- * in between; stale data is, by Unbound itself, if it was just found to pass. A failure is cached
- * as the iterator would. */
+/*! The upstream failed. What is cached is served all the same, as if its lease had not ended in
+ * between. Stale data too: without serve-expired-client-timeout Unbound does not look for any, and
+ * clients wait for a prefetch that outlasts the lease. A failure is cached as the iterator would.
+ */
 static void handle_failure(run_t *run)
 {
 	struct module_qstate *qstate = run->qstate;
@@ -407,12 +397,10 @@ static void handle_failure(run_t *run)
 		qstate->ext_state[run->id] = module_wait_subquery;
 		return;
 	}
-	bool serves = finding == FINDING_JUDGED && outcome.kind == ICP_OUTCOME_SERVE;
-	if (serves && cached.is_stale && outcome.left_out == NULL) {
-		icp_cache_skip_recursion(qstate);
-	} else if (finding == FINDING_JUDGED && answer_from(run, &cached, &outcome)) {
-		if (serves && cached.is_stale) {
+	if (finding == FINDING_JUDGED && answer_from(run, &cached, &outcome)) {
+		if (outcome.kind == ICP_OUTCOME_SERVE && cached.is_stale) {
 			icp_answer_mark_stale(qstate);
+			icp_cache_skip_recursion(qstate);
 		}
 		icp_cache_delay_prefetch(qstate);
 	} else if (run->query->guarded && may_store(qstate, run->query) &&

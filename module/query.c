@@ -189,3 +189,28 @@ void icp_query_take(icp_query_t *query, struct module_qstate *super,
 		}
 	}
 }
+
+static bool bears_soa(const struct reply_info *rep)
+{
+	for (size_t i = 0; i < rep->ns_numrrsets; i++) {
+		if (icp_rrset_type(rep->rrsets[rep->an_numrrsets + i]) == LDNS_RR_TYPE_SOA) {
+			return true;
+		}
+	}
+	return false;
+}
+
+bool icp_query_must_not_store(const struct module_qstate *qstate, const struct reply_info *rep)
+{
+	int rcode = FLAGS_GET_RCODE(rep->flags);
+	if (icp_is_judged_query(&qstate->qinfo) &&
+		(rep->an_numrrsets > 0 ||
+			(rcode != LDNS_RCODE_NOERROR && rcode != LDNS_RCODE_NXDOMAIN))) {
+		return true;
+	}
+	if (!icp_read_leads(rep->rrsets, rep->rrset_count)) {
+		return false;
+	}
+	return rep->an_numrrsets > 0 || rcode != LDNS_RCODE_NOERROR || bears_soa(rep) ||
+	       !ub_is_referral(qstate, rep);
+}

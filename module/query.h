@@ -65,3 +65,10 @@ bool icp_query_prefetch(struct module_qstate *qstate, icp_query_t *query);
 /*! \brief Takes the result of a sub-query that has ended. */
 void icp_query_take(icp_query_t *query, struct module_qstate *super,
 	const struct module_qstate *sub, const icp_query_t *sub_query);
+
+/*!
+ * \brief True for a response that the iterator must not store: all answers to a judged query, since
+ * a chain of CNAMEs is stored with its end, and whatever else leads to addresses. A referral leads
+ * to those of name servers, is no message and must be stored.
+ */
+bool icp_query_must_not_store(const struct module_qstate *qstate, const struct reply_info *rep);

@@ -88,6 +88,19 @@ static int open_stats(icp_module_t *module, unsigned seats, icp_diag_t *diag)
 	return ICP_EOK;
 }
 
+static int make_memories(icp_module_t *module)
+{
+	/* NOLINTNEXTLINE(bugprone-sizeof-expression): an array of pointers */
+	module->memories = calloc(module->seats, sizeof *module->memories);
+	for (unsigned i = 0; module->memories != NULL && i < module->seats; i++) {
+		module->memories[i] = icp_memory_create();
+		if (module->memories[i] == NULL) {
+			return ICP_ENOMEM;
+		}
+	}
+	return module->memories != NULL ? ICP_EOK : ICP_ENOMEM;
+}
+
 static int setup(struct module_env *env, icp_module_t *module, icp_diag_t *diag)
 {
 	int ret = check_daemon(env, diag);
@@ -110,7 +123,8 @@ static int setup(struct module_env *env, icp_module_t *module, icp_diag_t *diag)
 		return ICP_ENOMEM;
 	}
 	memset(module->log_limits, 0, all_seats * sizeof *module->log_limits);
-	return open_stats(module, all_seats, diag);
+	ret = make_memories(module);
+	return ret == ICP_EOK ? open_stats(module, all_seats, diag) : ret;
 }
 
 static int register_callbacks(
@@ -168,6 +182,10 @@ void icp_module_teardown(struct module_env *env, int id)
 	dynlib->inplace_cb_delete_wrapped(env, inplace_cb_reply_cache, id);
 	icp_gate_destroy(module->gate);
 	icp_stats_close(module->stats);
+	for (unsigned i = 0; module->memories != NULL && i < module->seats; i++) {
+		icp_memory_destroy(module->memories[i]);
+	}
+	free(module->memories);
 	free(module->log_limits);
 	icp_config_deinit(&module->config);
 	pthread_mutex_destroy(&module->spare_lock);

@@ -8,6 +8,7 @@
 
 #include "core/gate.h"
 #include "core/stats.h"
+#include "module/memory.h"
 #include "module/unbound.h"
 
 /*! How many lines a thread has logged in a second; on a cache line of its own. */
@@ -25,6 +26,7 @@ typedef struct {
 	pthread_mutex_t spare_lock; /*!< Held while the spare seat is used. */
 	icp_stats_t *stats;
 	icp_log_limit_t *log_limits; /*!< One for each seat. */
+	icp_memory_t **memories;     /*!< One for each worker thread. */
 } icp_module_t;
 
 typedef int (*icp_response_callback_t)(

@@ -4,6 +4,8 @@
 ICP_BUILD        build directory with db-tools/icpgate, loader/icpgate-load, module/.libs/icpgate.so
 ICP_UNBOUND      Unbound daemon with the dynlib module (tests/e2e only)
 ICP_NSD          NSD daemon; default: the one in PATH or /usr/sbin (tests/e2e only)
+ICP_POSTGRES     directory of a PostgreSQL server's programs; default: the newest one installed by Debian
+                 (tests/tools only)
 ICP_PRELOAD      library that Unbound is started with: that of a sanitizer, for a module built with it
 ICP_TESTBOUND    and ICP_TESTDATA: see tests/replay/test_replay.py; unset: no replays
 ICP_SHARED_DATA  directory with cn-domains.txt.zst and country.mmdb.zst; unset: those tests skip

@@ -27,7 +27,6 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT / each) for each in ("bench", "e2e", "model", "tools")]
 
-# pylint: disable=wrong-import-position
 from asker import Asker
 from commands import Commands
 from feeds import FeedWriter, Row, Store
@@ -147,8 +146,9 @@ def main():
     for variable in ("ICP_BUILD", "ICP_UNBOUND"):
         if not os.environ.get(variable):
             sys.exit(f"{variable} is not set")
-    with tempfile.TemporaryDirectory(prefix="icpgate-propagation-") as directory, ExitStack() as stack:
-        bench = Bench(stack, Path(directory), given)
+    with ExitStack() as stack:
+        made = tempfile.TemporaryDirectory(prefix="icpgate-propagation-")
+        bench = Bench(stack, Path(stack.enter_context(made)), given)
         print(f"names {given.names:,}, deltas {given.deltas:,} each way, lease {given.lease} s")
         names = [f"new{n}.cn" for n in range(given.deltas)]
         show("permit", list(bench.permit(names)))

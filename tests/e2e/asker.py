@@ -33,11 +33,11 @@ class Answer(NamedTuple):
         at = 12 + len(question(self.name))
         addresses = []
         for _ in range(int.from_bytes(packet[6:8], "big")):
-            while packet[at] not in (0, *range(0xC0, 0x100)):
+            while 0 < packet[at] < 0xC0:
                 at += 1 + packet[at]
             at += 1 if packet[at] == 0 else 2
-            rdtype, end = packet[at : at + 2], at + 10 + int.from_bytes(packet[at + 8 : at + 10], "big")
-            if rdtype == b"\0\1":
+            end = at + 10 + int.from_bytes(packet[at + 8 : at + 10], "big")
+            if packet[at : at + 2] == b"\0\1":
                 addresses.append(".".join(map(str, packet[at + 10 : end])))
             at = end
         return packet[3] & 15, addresses

@@ -153,17 +153,24 @@ class DamageWorld:
         return [line for line in self.unbound.log.splitlines() if "on_no_index applies" in line]
 
     def stat(self):
+        """Runs icpgate stat, which may fail."""
         commands = self.site.commands
         return commands.run(
             commands.icpgate, "-c", self.site.conf, "stat", "--json", expect=range(5)
         )
 
-    def counted(self, reason):
-        """How many judgements had a reason, as icpgate stat says."""
+    def found_by_stat(self):
         done = self.stat()
         assert done.returncode == 0, done.stderr
-        judgements = json.loads(done.stdout)["judgements"]
-        return sum(reasons.get(reason, 0) for reasons in judgements.values())
+        return json.loads(done.stdout)
+
+    def counted(self, reason):
+        """How many judgements had a reason, as icpgate stat says."""
+        return sum(each.get(reason, 0) for each in self.found_by_stat()["judgements"].values())
+
+    def no_index_since(self):
+        """When the last judgement was one without the index, as icpgate stat says."""
+        return self.found_by_stat()["no_index_since"]
 
 
 class Generation:

@@ -17,8 +17,8 @@ from harness import wait_until
 from world import RANGES
 
 SEED = int(os.environ.get("ICP_SEED", "20261123"))
-BITS_PER_PAGE = 40 if LONG else 2
-SCATTERED = 40 if LONG else 3
+BITS_PER_PAGE = 12 if LONG else 2
+SCATTERED = 12 if LONG else 3
 # on_no_index, threads
 WAYS = [("pass", 1), ("block", 2), ("pass", 2), ("block", 1)]
 BOTH = [("pass", 1), ("block", 2)]
@@ -109,6 +109,7 @@ def test_the_file_is_truncated(make_world, on_no_index, threads):
             if length <= 2 * generation.pages.size + 1:
                 assert found["right"] == 0 or on_no_index == "pass", f"{what}: {found}"
                 assert found["no-index"], f"{what}: {found}"
+                assert world.no_index_since(), f"{what}: stat does not say so"
             if found["no-index"]:
                 assert len(world.said()) == before + 1, world.said()
             # What is put back in place must not bring another state either.
@@ -117,6 +118,7 @@ def test_the_file_is_truncated(make_world, on_no_index, threads):
             os.truncate(generation.path, length)
             wrap(f"{what} again", world, rounds.wait_round)
             wrap(f"{what}, and a new generation", world, lambda: world.load_and_wait(rounds))
+            assert world.no_index_since() is None, f"{what}: stat still says so"
         assert world.counted("no-index")
 
 

@@ -4,6 +4,7 @@
 import os
 import subprocess
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -13,9 +14,11 @@ import dns.rcode
 import pytest
 
 from harness import Nsd, Relay, Unbound, holds_for, start, wait_until
+from leak_checks import AFTER_LEASE, SERVED, assert_stale
 from test_dnssec import APEX, signed_zone
 from world import (
     ABROAD,
+    LEASE,
     OURS,
     ZONE_TTL,
     Site,
@@ -242,3 +245,59 @@ def test_outage_during_a_prefetch_delays_nobody(start_clocked, clock):
 
         holds_for(answers_at_once, 6, "clients are served at once")
         assert world.asked_upstream() > before + 1
+
+
+# Stale answers
+
+
+def cut_off(world):
+    """The upstream is silent from now on, and the resolver gives up soon."""
+    world.relay.silent = True
+    world.unbound.control("set_option", "infra-cache-max-rtt:", "100")
+
+
+def test_alias_whose_target_is_at_the_end_of_its_lease_is_cached(start_clocked, clock):
+    """The iterator puts such an answer together from a message with no time left; its data has."""
+    tries = range(10)
+    cn = [f"target{n} A {ABROAD}" for n in tries] + [f"alias{n} CNAME target{n}" for n in tries]
+    with start_clocked(cn=cn, server_lines=SERVED) as world:
+        for number in tries:
+            target, alias = f"target{number}.cn", f"alias{number}.cn"
+            assert_passed(world.ask(target), [ABROAD])
+            # The last second that Unbound serves it in. If that is missed, it asks again.
+            clock.move(world.unbound, (number + 1) * (LEASE - 1))
+            assert_passed(world.ask(alias), [ABROAD])
+            if world.relay.asked.count((target + ".", "A")) == 1:
+                break
+        else:
+            pytest.fail("the last second of the lease was missed every time")
+        clock.move(world.unbound, 2 * ZONE_TTL)
+        cut_off(world)
+        response = world.ask(alias)
+        assert_passed(response, [ABROAD])
+        assert_stale(response)
+
+
+def test_client_that_waits_for_a_failing_prefetch_is_served_stale(start_clocked, clock):
+    """Such a client comes after the end of the lease, and before that of the prefetch."""
+    with start_clocked(cn=["abroad A " + ABROAD], server_lines=SERVED) as world:
+
+        def is_waiting():
+            return "total.requestlist.current.user=1\n" in world.unbound.control("stats_noreset")
+
+        assert_passed(world.ask("abroad.cn"), [ABROAD])
+        world.relay.silent = True
+        with ThreadPoolExecutor() as pool:
+            for number in range(10):
+                # Every timeout of the prefetch that has begun renews the lease.
+                clock.move(world.unbound, 2 * ZONE_TTL + number * AFTER_LEASE)
+                asked = pool.submit(world.ask, "abroad.cn")
+                wait_until(lambda: asked.done() or is_waiting(), 5, "the query is under way")
+                if not asked.done():
+                    break
+            else:
+                pytest.fail("no client had to wait")
+            cut_off(world)
+            response = asked.result()
+        assert_passed(response, [ABROAD])
+        assert_stale(response)

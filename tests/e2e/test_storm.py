@@ -73,7 +73,8 @@ class Storm:
         ]
         rows += [filed(domain) for domain in FLIPPING[::2]]
         self.asked_steady = [row.domain for row in rows[:STEADY:211]]
-        self.load(Full(self.feeds.full({row.key: row for row in rows}, 1), rows_of(rows), 1))
+        state = {row.key: row for row in rows}
+        self.load(Full(self.feeds.full(state, 1), state, 1))
         domains = [*FLIPPING, *self.asked_steady]
         self.timeline = Timeline({domain: self.is_permitted(domain) for domain in domains})
         self.checker = Checker(self.timeline, FOREIGN)
@@ -138,7 +139,7 @@ class Storm:
         self.change(Delta((path, operations, sequence)))
 
     def full(self):
-        """Every other one is older than the last deltas, which have to be put on top of it."""
+        """Some are older than the last deltas, which have to be put on top of them."""
         state = dict(self.model.state)
         for domain in self.random.sample(FLIPPING, 10):
             state = apply(state, [("delete", domain, "qcloud")])
@@ -159,10 +160,6 @@ class Storm:
         assert size <= limit, f"{size} octets; {self.fresh_size} when it was built"
         kept = list((self.store.path / "generations").glob("*.mdb"))
         assert len(kept) <= KEPT, kept
-
-
-def rows_of(rows):
-    return {row.key: row for row in rows}
 
 
 def size_of(path):
@@ -193,7 +190,8 @@ def test_storm(storm):
     counts = storm.checker.counts
     print(
         f"seed {SEED}; {DELTAS} deltas and {FULLS} full feeds in {time.monotonic() - begin:.1f} s; "
-        f"a file grew from {storm.largest[0]} octets to {storm.largest[1]}\n{storm.checker.summary()}"
+        f"a file grew from {storm.largest[0]} octets to {storm.largest[1]}\n"
+        f"{storm.checker.summary()}"
     )
     assert not storm.checker.wrong
     assert storm.unbound.is_running()

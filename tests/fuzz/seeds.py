@@ -13,6 +13,7 @@ import dns.message
 import dns.rrset
 
 from seeds_files import CONFIG, FEED, MANIFEST
+from seeds_pages import PAGES
 
 CORPUS = pathlib.Path(__file__).parent / "corpus"
 
@@ -385,6 +386,7 @@ SEEDS = {
     "manifest": MANIFEST,
     "name_text": NAME_TEXT,
     "name_wire": NAME_WIRE,
+    "pages": PAGES,
     "rdata": RDATA,
     "resolve": RESOLVE,
     "row": ROW,

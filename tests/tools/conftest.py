@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Fixtures of the operator's tool."""
+"""Fixtures of the operator's tool and of the loader."""
 
 import pytest
 
@@ -18,3 +18,26 @@ def place(tmp_path_factory):
 @pytest.fixture(scope="module")
 def conf(place):
     return place.config()
+
+
+@pytest.fixture(scope="session")
+def server():
+    """A PostgreSQL server."""
+    # Here, as other tests do without what it needs.
+    from postgres import Postgres  # pylint: disable=import-outside-toplevel
+
+    made = Postgres()
+    try:
+        made.start()
+        yield made
+    finally:
+        made.remove()
+
+
+@pytest.fixture
+def filings(server):
+    """An empty filing database, but for two providers."""
+    made = server.database()
+    made.provider("qcloud", "acloud")
+    yield made
+    made.close()

@@ -39,7 +39,7 @@ static void test_back_to_the_one_before(void **state)
 	assert_int_equal(result.from, 2);
 	assert_int_equal(result.gained, 0);
 	assert_int_equal(result.lost, 2);
-	assert_no_way_back(site, ICP_ENOSTORE, "no generation was current before 1");
+	assert_no_way_back(site, ICP_ENOSTORE, "no generation is kept that was current before 1");
 }
 
 static void test_deltas_stay_where_they_are(void **state)
@@ -72,7 +72,7 @@ static void test_back_and_forth(void **state)
 	assert_false(has_generation(site, 3));
 	assert_back(site, 2, TWO);
 	assert_back(site, 1, ONE);
-	assert_no_way_back(site, ICP_ENOSTORE, "no generation was current before 1");
+	assert_no_way_back(site, ICP_ENOSTORE, "no generation is kept that was current before 1");
 }
 
 /*! Readers that hold one of them see where to look. */
@@ -126,6 +126,18 @@ static void test_away_from_damage(void **state)
 	assert_int_equal(result.from, 2);
 }
 
+/*! It can't say what it replaced. */
+static void test_away_from_what_cant_be_read(void **state)
+{
+	site_t *site = *state;
+	load_rows(site, ONE);
+	load_rows(site, ONE TWO);
+	load_rows(site, THREE);
+	assert_int_equal(truncate(generation_path(site, 3), 4096), 0);
+	icp_rollback_result_t result = assert_back(site, 2, ONE TWO);
+	assert_int_equal(result.from, 3);
+}
+
 static void test_an_empty_store(void **state)
 {
 	site_t *site = *state;
@@ -144,6 +156,7 @@ int main(void)
 		IN_SITE(test_what_was_removed),
 		IN_SITE(test_a_damaged_target),
 		IN_SITE(test_away_from_damage),
+		IN_SITE(test_away_from_what_cant_be_read),
 		IN_SITE(test_an_empty_store),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
