@@ -125,13 +125,7 @@ static int apply_in_place(icp_delta_t *delta, icp_changes_t *changes,
 		icp_audit_cancel(watch->audit);
 		return ret;
 	}
-<<<<<<< HEAD
-	if (icp_audit_commit(watch->audit) != ICP_EOK) {
-		icp_session_tell_late(&delta->session, diag);
-	}
-=======
 	icp_session_log(&delta->session, watch->audit, diag);
->>>>>>> main
 	delta->session.current = *icp_update_info(delta->update);
 	return ICP_EOK;
 }

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -184,6 +185,19 @@ void icp_generations_close(icp_generations_t *generations)
 			*files[i] = -1;
 		}
 	}
+}
+
+uint64_t icp_generations_linked(const icp_generations_t *generations)
+{
+	char target[PATH_MAX];
+	uint64_t number;
+	ssize_t length =
+		readlinkat(generations->directory, ICP_STORE_CURRENT, target, sizeof target - 1);
+	if (length < 0) {
+		return 0;
+	}
+	target[length] = '\0';
+	return parse_name(basename(target), DATA_SUFFIX, &number) ? number : 0;
 }
 
 static int newest_first(const void *one, const void *other)

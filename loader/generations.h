@@ -50,6 +50,9 @@ void icp_generations_close(icp_generations_t *generations);
  */
 int icp_generations_list(const char *store, uint64_t **numbers, size_t *count, icp_diag_t *diag);
 
+/*! \brief The number of the generation that the link leads to, be it there or not; 0: no link. */
+uint64_t icp_generations_linked(const icp_generations_t *generations);
+
 /*!
  * \brief Reads what a generation says of itself. Needs no lock.
  * \param number  0: the current one

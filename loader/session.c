@@ -11,11 +11,7 @@
 static int was_committed(uint64_t generation, uint64_t commit, void *context)
 {
 	const icp_session_t *session = context;
-<<<<<<< HEAD
-	if (icp_generations_current(&session->generations) != generation) {
-=======
 	if (icp_generations_linked(&session->generations) != generation) {
->>>>>>> main
 		return 0;
 	}
 	/* The link tells of a generation that was damaged meanwhile, too. */
@@ -49,7 +45,7 @@ static void remove_half_promoted(icp_session_t *session)
 	uint64_t *numbers;
 	size_t count;
 	const char *store = session->options.store;
-	uint64_t linked = icp_generations_current(&session->generations);
+	uint64_t linked = icp_generations_linked(&session->generations);
 	/* Without a link, who knows; icp_session_replaced does not take them, and so they go with
 	 * the next load. */
 	if (linked == 0 || icp_generations_list(store, &numbers, &count, NULL) != ICP_EOK) {
@@ -99,7 +95,7 @@ uint64_t icp_session_replaced(const icp_session_t *session)
 	size_t count;
 	uint64_t found = session->current.generation;
 	const char *store = session->options.store;
-	uint64_t linked = icp_generations_current(&session->generations);
+	uint64_t linked = icp_generations_linked(&session->generations);
 	if (session->current_code == ICP_EOK || linked == 0 ||
 		icp_generations_list(store, &numbers, &count, NULL) != ICP_EOK) {
 		return found;
@@ -157,14 +153,6 @@ static void leave_word(const icp_session_t *session, uint64_t in, uint64_t numbe
 	free(path);
 }
 
-<<<<<<< HEAD
-void icp_session_tell_late(const icp_session_t *session, const icp_diag_t *diag)
-{
-	char line[sizeof diag->text + 64];
-	snprintf(line, sizeof line, "%s; the next load will write the audit log's lines",
-		diag->text);
-	session->options.notice(line);
-=======
 void icp_session_log(const icp_session_t *session, icp_audit_t *audit, icp_diag_t *diag)
 {
 	if (icp_audit_commit(audit) != ICP_EOK) {
@@ -173,7 +161,6 @@ void icp_session_log(const icp_session_t *session, icp_audit_t *audit, icp_diag_
 			diag->text);
 		session->options.notice(line);
 	}
->>>>>>> main
 }
 
 int icp_session_publish(icp_session_t *session, uint64_t number, bool building, icp_audit_t *audit,
@@ -194,12 +181,6 @@ int icp_session_publish(icp_session_t *session, uint64_t number, bool building, 
 	if (session->current_code == ICP_EOK) {
 		leave_word(session, session->current.generation, number);
 	}
-<<<<<<< HEAD
-	if (icp_audit_commit(audit) != ICP_EOK) {
-		icp_session_tell_late(session, diag);
-	}
-=======
 	icp_session_log(session, audit, diag);
->>>>>>> main
 	return ICP_EOK;
 }

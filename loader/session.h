@@ -63,15 +63,12 @@ int icp_session_audit(const icp_session_t *session, icp_audit_t **audit,
 	const icp_store_info_t *after, icp_diag_t *diag);
 
 /*!
-<<<<<<< HEAD
-=======
  * \brief Ends the audit batch of a change that was committed, and frees it. What can't be written
  *        now is told of; it stays prepared for the next load.
  */
 void icp_session_log(const icp_session_t *session, icp_audit_t *audit, icp_diag_t *diag);
 
 /*!
->>>>>>> main
  * \brief Makes a generation current in one step, and leaves word of it in the one before.
  * \param number    of a generation that lies finished under its building name, or under its own
  * \param building  which of them
