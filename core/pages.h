@@ -138,6 +138,13 @@ int icp_pages_walk_next(icp_pages_walk_t *walk, icp_entry_t *entry);
  */
 int icp_pages_check(const icp_pages_t *pages, bool whole);
 
+/*!
+ * \brief Checks that each key of a branch is the first one below it, which is so in a tree of which
+ *        nothing was ever deleted. Another one between its neighbours leads nobody astray.
+ * \retval ICP_EOK, ICP_EDAMAGED, ICP_ENOMEM
+ */
+int icp_pages_check_keys(const icp_pages_t *pages, const icp_tree_t *tree);
+
 /* For pages_check.c. */
 
 enum { ICP_PAGE_BRANCH = 1, ICP_PAGE_LEAF = 2, ICP_PAGE_OVERFLOW = 4 };
@@ -156,18 +163,6 @@ int icp_page_branch(const icp_pages_t *pages, const uint8_t *page, unsigned posi
 /*! \brief Reads a node of a leaf page, but no page of its data. \retval ICP_EOK, ICP_EDAMAGED */
 int icp_page_leaf(
 	const icp_pages_t *pages, const uint8_t *page, unsigned position, icp_entry_t *entry);
-
-/*! What the nodes of a page take of it. */
-typedef struct {
-	size_t lowest; /*!< Where the first of them begins. */
-	size_t octets; /*!< They all, with the padding to even lengths. */
-} icp_page_use_t;
-
-/*! \brief Adds a node of the page, as icp_page_branch or icp_page_leaf gave it. */
-void icp_page_use(icp_page_use_t *use, const uint8_t *page, const icp_entry_t *entry);
-
-/*! \brief True when all nodes, added to what was zero, fill the page from its upper bound on. */
-bool icp_page_is_filled(const icp_pages_t *pages, const uint8_t *page, const icp_page_use_t *use);
 
 /*! \brief Checks the head of the data's own pages, if it has any. \retval ICP_EOK, ICP_EDAMAGED */
 int icp_page_overflow(const icp_pages_t *pages, icp_entry_t *entry);
