@@ -225,21 +225,6 @@ int icp_page_leaf(
 	return ICP_EOK;
 }
 
-void icp_page_use(icp_page_use_t *use, const uint8_t *page, const icp_entry_t *entry)
-{
-	size_t begin = (size_t)(entry->key - page) - NODE_HEADER;
-	size_t length = NODE_HEADER + entry->key_size;
-	length += entry->overflow != 0 ? sizeof entry->overflow : entry->data_size;
-	use->lowest = use->octets == 0 || begin < use->lowest ? begin : use->lowest;
-	use->octets += length + length % 2;
-}
-
-bool icp_page_is_filled(const icp_pages_t *pages, const uint8_t *page, const icp_page_use_t *use)
-{
-	size_t upper = u16(page + AT_UPPER);
-	return use->lowest == upper && use->octets == pages->page_size - upper;
-}
-
 uint64_t icp_entry_number(const icp_entry_t *entry)
 {
 	return entry->key_size == sizeof(uint64_t) ? u64(entry->key) : 0;

@@ -127,25 +127,23 @@ void icp_pages_walk(icp_pages_walk_t *walk, const icp_pages_t *pages, const icp_
  */
 int icp_pages_walk_next(icp_pages_walk_t *walk, icp_entry_t *entry);
 
-/*! How much is checked. */
-enum icp_pages_kind {
-	ICP_PAGES_QUICK, /*!< Not the heads of pages that hold data alone, which are most of all. */
-	ICP_PAGES_WHOLE, /*!< All pages. */
-	/*! The same where nothing was ever deleted from a tree with integer keys: a branch's keys
-	 * are the first ones of the pages below. */
-	ICP_PAGES_GROWN,
-};
-
 /*!
  * \brief Checks that the trees of a commit hang together: order and bounds of all keys, each page
  *        in one place and of its kind, the nodes filling their page, the numbers of pages and
  *        entries, the list of free pages. LMDB can work on such an environment without harm. Data
  *        is not looked at, nor its size but for that of its node or pages; nor a key, as long as
  *        it is in order.
- * \param kind  how much of it
+ * \param whole  also the heads of pages that hold data alone; these are most of all pages
  * \retval ICP_EOK, ICP_EDAMAGED, ICP_ENOMEM
  */
-int icp_pages_check(const icp_pages_t *pages, enum icp_pages_kind kind);
+int icp_pages_check(const icp_pages_t *pages, bool whole);
+
+/*!
+ * \brief Checks that each key of a branch is the first one below it, which is so in a tree of which
+ *        nothing was ever deleted. Another one between its neighbours leads nobody astray.
+ * \retval ICP_EOK, ICP_EDAMAGED, ICP_ENOMEM
+ */
+int icp_pages_check_keys(const icp_pages_t *pages, const icp_tree_t *tree);
 
 /* For pages_check.c. */
 
@@ -165,18 +163,6 @@ int icp_page_branch(const icp_pages_t *pages, const uint8_t *page, unsigned posi
 /*! \brief Reads a node of a leaf page, but no page of its data. \retval ICP_EOK, ICP_EDAMAGED */
 int icp_page_leaf(
 	const icp_pages_t *pages, const uint8_t *page, unsigned position, icp_entry_t *entry);
-
-/*! What the nodes of a page take of it. */
-typedef struct {
-	size_t lowest; /*!< Where the first of them begins. */
-	size_t octets; /*!< They all, with the padding to even lengths. */
-} icp_page_use_t;
-
-/*! \brief Adds a node of the page, as icp_page_branch or icp_page_leaf gave it. */
-void icp_page_use(icp_page_use_t *use, const uint8_t *page, const icp_entry_t *entry);
-
-/*! \brief True when all nodes, added to what was zero, fill the page from its upper bound on. */
-bool icp_page_is_filled(const icp_pages_t *pages, const uint8_t *page, const icp_page_use_t *use);
 
 /*! \brief Checks the head of the data's own pages, if it has any. \retval ICP_EOK, ICP_EDAMAGED */
 int icp_page_overflow(const icp_pages_t *pages, icp_entry_t *entry);

@@ -11,13 +11,13 @@
 typedef struct {
 	const icp_pages_t *pages;
 	uint8_t *used; /*!< A bit for each page up to the last. */
-	enum icp_pages_kind kind;
+	bool whole;
 	icp_tree_t seen; /*!< What was counted of the tree that is being looked at. */
 	unsigned depth;
 	bool integer_keys;
 	bool is_free; /*!< It is that of free pages. */
-	bool exact;   /*!< Nothing was ever deleted: keys of branches are the first ones below them.
-		       */
+	bool is_main; /*!< It is that of the named trees. */
+	bool exact;   /*!< Keys of branches must be the first ones below them. */
 } check_t;
 
 /*! The keys that a page may hold: from low on, below high; NULL: no bound. */
@@ -114,13 +114,11 @@ static bool is_first(const check_t *check, const icp_entry_t *entry, const icp_e
 static int check_leaf(check_t *check, const uint8_t *page, unsigned nodes, bounds_t bounds)
 {
 	icp_entry_t previous;
-	icp_page_use_t use = {.octets = 0};
 	for (unsigned i = 0; i < nodes; i++) {
 		icp_entry_t entry;
 		if (icp_page_leaf(check->pages, page, i, &entry) != ICP_EOK ||
-			(check->kind != ICP_PAGES_QUICK &&
-				icp_page_overflow(check->pages, &entry) != ICP_EOK) ||
-			!key_is_sound(check, &entry) ||
+			(check->whole && icp_page_overflow(check->pages, &entry) != ICP_EOK) ||
+			!key_is_sound(check, &entry) || (entry.is_tree && !check->is_main) ||
 			(i == 0 && !is_first(check, &entry, bounds.low)) ||
 			(i > 0 && compare(check, &previous, &entry) >= 0) ||
 			(bounds.high != NULL && compare(check, &entry, bounds.high) >= 0)) {
@@ -133,10 +131,9 @@ static int check_leaf(check_t *check, const uint8_t *page, unsigned nodes, bound
 			check->seen.overflow_pages += entry.overflow_count;
 		}
 		check->seen.entries++;
-		icp_page_use(&use, page, &entry);
 		previous = entry;
 	}
-	return icp_page_is_filled(check->pages, page, &use) ? ICP_EOK : ICP_EDAMAGED;
+	return ICP_EOK;
 }
 
 static int check_page(check_t *check, uint64_t number, unsigned level, bounds_t bounds)
@@ -160,7 +157,6 @@ static int check_page(check_t *check, uint64_t number, unsigned level, bounds_t 
 	uint64_t child;
 	int ret = icp_page_branch(check->pages, page, 0, &key, &child);
 	bounds_t below = {.low = bounds.low};
-	icp_page_use_t use = {.octets = 0};
 	for (unsigned i = 1; ret == ICP_EOK && i <= nodes; i++) {
 		icp_entry_t next = {.key = NULL};
 		uint64_t next_child = ICP_PAGES_NONE;
@@ -174,13 +170,12 @@ static int check_page(check_t *check, uint64_t number, unsigned level, bounds_t 
 			}
 			below.high = &next;
 		}
-		icp_page_use(&use, page, &key);
 		ret = check_page(check, child, level + 1, below);
 		key = next;
 		below.low = &key;
 		child = next_child;
 	}
-	return ret != ICP_EOK || icp_page_is_filled(check->pages, page, &use) ? ret : ICP_EDAMAGED;
+	return ret;
 }
 
 static int check_tree(check_t *check, const icp_tree_t *tree)
@@ -189,6 +184,7 @@ static int check_tree(check_t *check, const icp_tree_t *tree)
 	check->depth = tree->depth;
 	check->integer_keys = tree->integer_keys;
 	check->is_free = tree == &check->pages->free;
+	check->is_main = tree == &check->pages->main;
 	if (tree->depth > 0) {
 		int ret = check_page(check, tree->root, 0, (bounds_t){NULL, NULL});
 		if (ret != ICP_EOK) {
@@ -198,7 +194,7 @@ static int check_tree(check_t *check, const icp_tree_t *tree)
 	const icp_tree_t *seen = &check->seen;
 	return seen->branch_pages == tree->branch_pages && seen->leaf_pages == tree->leaf_pages &&
 			       (seen->overflow_pages == tree->overflow_pages ||
-				       (check->kind == ICP_PAGES_QUICK &&
+				       (!check->whole &&
 					       seen->overflow_pages < tree->overflow_pages)) &&
 			       seen->entries == tree->entries
 		       ? ICP_EOK
@@ -215,14 +211,9 @@ static int check_named(check_t *check)
 	icp_pages_walk(&walk, check->pages, &check->pages->main);
 	while ((ret = icp_pages_walk_next(&walk, &entry)) == 1) {
 		if (!entry.is_tree ||
-			icp_tree_read(&tree, entry.data, entry.data_size) != ICP_EOK) {
+			icp_tree_read(&tree, entry.data, entry.data_size) != ICP_EOK ||
+			check_tree(check, &tree) != ICP_EOK) {
 			return ICP_EDAMAGED;
-		}
-		check->exact = check->kind == ICP_PAGES_GROWN && tree.integer_keys;
-		ret = check_tree(check, &tree);
-		check->exact = false;
-		if (ret != ICP_EOK) {
-			return ret;
 		}
 	}
 	return ret;
@@ -270,14 +261,14 @@ static int check_rest(const check_t *check)
 	return ICP_EOK;
 }
 
-int icp_pages_check(const icp_pages_t *pages, enum icp_pages_kind kind)
+int icp_pages_check(const icp_pages_t *pages, bool whole)
 {
 	/* A page that the file does not reach to is a free one, so it takes room in a list. */
 	uint64_t listed = pages->count * (pages->page_size / sizeof(uint64_t));
 	if (pages->last >= pages->count + listed) {
 		return ICP_EDAMAGED;
 	}
-	check_t check = {.pages = pages, .used = calloc(pages->last / 8 + 1, 1), .kind = kind};
+	check_t check = {.pages = pages, .used = calloc(pages->last / 8 + 1, 1), .whole = whole};
 	if (check.used == NULL) {
 		return ICP_ENOMEM;
 	}
@@ -291,9 +282,20 @@ int icp_pages_check(const icp_pages_t *pages, enum icp_pages_kind kind)
 	if (ret == ICP_EOK) {
 		ret = check_free(&check);
 	}
-	if (ret == ICP_EOK && kind != ICP_PAGES_QUICK) {
+	if (ret == ICP_EOK && whole) {
 		ret = check_rest(&check);
 	}
+	free(check.used);
+	return ret;
+}
+
+int icp_pages_check_keys(const icp_pages_t *pages, const icp_tree_t *tree)
+{
+	check_t check = {.pages = pages, .used = calloc(pages->last / 8 + 1, 1), .exact = true};
+	if (check.used == NULL) {
+		return ICP_ENOMEM;
+	}
+	int ret = check_tree(&check, tree);
 	free(check.used);
 	return ret;
 }

@@ -121,8 +121,14 @@ static int verify_content(icp_reader_t *reader, icp_diag_t *diag)
 
 int icp_reader_verify(icp_reader_t *reader, icp_diag_t *diag)
 {
-	/* Loaders delete no bucket and no delta. */
-	int ret = icp_pages_check(&reader->pages, ICP_PAGES_GROWN);
+	int ret = icp_pages_check(&reader->pages, true);
+	/* The loader deletes neither buckets nor deltas. */
+	if (ret == ICP_EOK) {
+		ret = icp_pages_check_keys(&reader->pages, &reader->buckets);
+	}
+	if (ret == ICP_EOK) {
+		ret = icp_pages_check_keys(&reader->pages, &reader->deltas);
+	}
 	if (ret != ICP_EOK) {
 		return icp_fail(diag, ret, "%s",
 			ret == ICP_EDAMAGED ? "a page of the generation is damaged"

@@ -430,7 +430,8 @@ void icp_generations_prune(const icp_generations_t *generations, unsigned keep)
 		return;
 	}
 	bool *kept = calloc(count + 1, sizeof *kept);
-	bool known = kept != NULL && mark_chain(generations->store, numbers, count, keep, kept);
+	bool known = kept != NULL && numbers != NULL &&
+		     mark_chain(generations->store, numbers, count, keep, kept);
 	for (size_t i = 0; known && i < count; i++) {
 		if (!kept[i]) {
 			remove_file(generations, numbers[i], DATA_SUFFIX);

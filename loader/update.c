@@ -80,7 +80,7 @@ static int check(icp_update_t *update, icp_diag_t *diag)
 	if (ret != ICP_EOK) {
 		return ret;
 	}
-	ret = icp_pages_check(&update->reader.pages, ICP_PAGES_QUICK);
+	ret = icp_pages_check(&update->reader.pages, false);
 	give_snapshot(update);
 	return ret == ICP_EOK ? ret
 			      : icp_fail(diag, ret, "%s: %s", update->path, icp_strerror(ret));

@@ -65,8 +65,8 @@ static void read_commit(const icp_pages_t *pages)
 {
 	static const char *const names[] = {ICP_STORE_META, ICP_STORE_BUCKETS, ICP_STORE_DELTAS};
 	icp_store_info_t info;
-	int quick = icp_pages_check(pages, ICP_PAGES_QUICK);
-	int whole = icp_pages_check(pages, ICP_PAGES_WHOLE);
+	int quick = icp_pages_check(pages, false);
+	int whole = icp_pages_check(pages, true);
 	must((quick == ICP_EOK || quick == ICP_EDAMAGED) &&
 			(whole == ICP_EOK || whole == ICP_EDAMAGED),
 		"a check needs little memory");

@@ -32,7 +32,7 @@ from lmdb_pages import PageFile
 from operator_tool import OURS, Place
 
 SEED = int(os.environ.get("ICP_SEED", "20261123"))
-BITS_PER_PAGE = 200 if LONG else 8
+BITS_PER_PAGE = 1000 if LONG else 8
 UNUSED_PER_PAGE = 20 if LONG else 2
 NUMBER = "京ICP备11018762号"
 
@@ -284,6 +284,23 @@ def test_single_bits(damage):
             wrap(what, check_verify, damage)
             wrap(what, check_lookups, damage)
             damage.repair()
+
+
+def test_every_bit_of_heads_and_keys(damage):
+    """They are few octets, so chance seldom comes there."""
+    spans = [(page, span) for page, spans in damage.pages.spans.items() for span in spans]
+    bits = [
+        (page, span, offset, bit)
+        for page, span in spans
+        if "head and key" in span.what or "of a branch" in span.what
+        for offset in range(span.begin, span.end)
+        for bit in range(8)
+    ]
+    for page, span, offset, bit in some(bits, 400):
+        what = f"page {page}, offset {offset - page * damage.pages.size}, bit {bit} flipped "
+        damage.flip(offset, 1 << bit)
+        wrap(what + f"({span.what})", check_verify, damage)
+        damage.repair()
 
 
 def test_bits_that_hold_nothing(damage):

@@ -89,7 +89,8 @@ def left_pending(scene, shim, calls):
 @pytest.mark.parametrize("name", ["first full", "full", "delta", "rollback"])
 def test_the_loader_that_finishes_is_killed_too(name, commands, tmp_path, shim):
     """Where the first kill leaves a change of the log pending, the next loader is killed at each of
-    its calls as well, and the third one finishes. A rollback tells what was current before it."""
+    its calls as well, and the third one finishes. After the first feed there is nothing to go
+    back to."""
     scene = make_scene(commands, tmp_path, name)
     calls = count_calls(scene, shim)
     cases = 0
@@ -102,7 +103,8 @@ def test_the_loader_that_finishes_is_killed_too(name, commands, tmp_path, shim):
             done, after = take_step(again, model, scene.step, shim.failing(number, "after"))
             assert done.returncode == KILLED
             after = check_next_run(again, after, scene.step)
-            check_next_run(again, after, Rollback())
+            if name == "first full":
+                check_next_run(again, after, Rollback())
             scene.drop(again)
             cases += 1
     print(f"{name}: {cases} kills of the second loader")

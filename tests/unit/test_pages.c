@@ -80,8 +80,8 @@ static void same_all(world_t *world, unsigned depth)
 	} names[] = {{"meta", 0}, {"buckets", MDB_INTEGERKEY}, {"deltas", MDB_INTEGERKEY}};
 	MDB_txn *txn;
 	image_t image = take_image(world);
-	assert_int_equal(icp_pages_check(&image.pages, ICP_PAGES_WHOLE), ICP_EOK);
-	assert_int_equal(icp_pages_check(&image.pages, ICP_PAGES_QUICK), ICP_EOK);
+	assert_int_equal(icp_pages_check(&image.pages, true), ICP_EOK);
+	assert_int_equal(icp_pages_check(&image.pages, false), ICP_EOK);
 	assert_int_equal(mdb_txn_begin(world->env, NULL, MDB_RDONLY, &txn), 0);
 	assert_int_equal(mdb_txn_id(txn), image.pages.txn);
 	same_walk(&image, &image.pages.free, txn, 0);
@@ -125,7 +125,7 @@ static void nothing_is_found_in_an_empty_environment(void **state)
 	icp_tree_t tree;
 	open_world(&world);
 	image_t image = take_image(&world);
-	assert_int_equal(icp_pages_check(&image.pages, ICP_PAGES_WHOLE), ICP_EOK);
+	assert_int_equal(icp_pages_check(&image.pages, true), ICP_EOK);
 	assert_int_equal(icp_pages_tree(&image.pages, "meta", &tree), 0);
 	drop_image(&image);
 	fill(&world, 0, 1, 1);
@@ -260,7 +260,7 @@ static void wear_leaves_every_page_in_one_place(void **state)
 			mdb_txn_abort(reader);
 		}
 		image_t image = take_image(&world);
-		assert_int_equal(icp_pages_check(&image.pages, ICP_PAGES_WHOLE), ICP_EOK);
+		assert_int_equal(icp_pages_check(&image.pages, true), ICP_EOK);
 		drop_image(&image);
 		if (round % 40 == 0) {
 			same_all(&world, 0);
