@@ -18,7 +18,8 @@ logs=$root/.deps/log
 prefix=$root/.deps/icpgate
 mkdir -p "$logs"
 work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
+beside='' # a process that runs beside the others
+trap 'rm -rf "$work"; [ -z "$beside" ] || kill -INT "$beside"' EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
@@ -130,41 +131,71 @@ count_unit_tests() {
 
 # Tests with the programs.
 
-# pytest_step NAME BUILD ARGUMENT...: runs pytest on the programs of a build directory.
-pytest_step() {
-	local name=$1 build=$2 counts
+# run_pytest NAME BUILD ARGUMENT...: runs pytest on the programs of a build directory. What it
+# found is in $work/NAME.xml.
+run_pytest() {
+	local name=$1 build=$2
 	shift 2
-	log=$(log_of "$name")
-	echo "-- $name"
-	# SIGINT, so that when time is up the tests still stop their servers.
-	set +e
-	(
-		cd tests
-		export PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
-		export ICP_BUILD=$root/$build ICP_PRELOAD=''
-		# A module with a sanitizer needs its library in the daemon, which is not built with it.
-		case $build in
-		build-asan) ICP_PRELOAD=$(gcc -print-file-name=libasan.so) ;;
-		build-tsan) ICP_PRELOAD=$(gcc -print-file-name=libtsan.so) ;;
-		esac
-		export ICP_UNBOUND=$unbound ICP_NSD=$nsd ICP_POSTGRES=$postgres
-		export ICP_TESTBOUND=$testbound ICP_TESTDATA=$source/testdata
-		timeout --signal=INT --kill-after=30 1200 \
-			/usr/bin/python3 -m pytest -q --basetemp="$work/pytest" \
-			--junitxml="$work/junit.xml" "$@"
-	) 2>&1 | tee "$log"
-	status=${PIPESTATUS[0]}
-	set -e
-	counts=$(/usr/bin/python3 - "$work/junit.xml" <<-'PYTHON' || true
+	cd "$root/tests"
+	export PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
+	export ICP_BUILD=$root/$build ICP_PRELOAD=''
+	# A module with a sanitizer needs its library in the daemon, which is not built with it.
+	case $build in
+	build-asan) ICP_PRELOAD=$(gcc -print-file-name=libasan.so) ;;
+	build-tsan) ICP_PRELOAD=$(gcc -print-file-name=libtsan.so) ;;
+	esac
+	export ICP_UNBOUND=$unbound ICP_NSD=$nsd ICP_POSTGRES=$postgres
+	export ICP_TESTBOUND=$testbound ICP_TESTDATA=$source/testdata
+	# SIGINT, so that when time is up the tests still stop their servers; a shell has what it runs
+	# in the background ignore it.
+	exec env --default-signal=INT timeout --signal=INT --kill-after=30 1800 \
+		/usr/bin/python3 -m pytest -q --basetemp="$work/$name.pytest" \
+		--junitxml="$work/$name.xml" "$@"
+}
+
+# Counts what a run of pytest found.
+count_pytest() {
+	local name=$1 counts
+	counts=$(/usr/bin/python3 - "$work/$name.xml" <<-'PYTHON' || true
 		import sys, xml.etree.ElementTree
 		suite = xml.etree.ElementTree.parse(sys.argv[1]).getroot().find("testsuite")
 		tests, *others = (int(suite.get(k)) for k in ("tests", "failures", "errors", "skipped"))
 		print(tests - sum(others), others[0] + others[1], others[2])
 	PYTHON
 	)
-	rm -f "$work/junit.xml"
 	# shellcheck disable=SC2086 # three numbers
 	count "$name" ${counts:-0 0 0}
+}
+
+# pytest_step NAME BUILD ARGUMENT...
+pytest_step() {
+	local name=$1
+	log=$(log_of "$name")
+	echo "-- $name"
+	set +e
+	(run_pytest "$@") 2>&1 | tee "$log"
+	status=${PIPESTATUS[0]}
+	set -e
+	count_pytest "$name"
+}
+
+# Tests with a resolver wait most of their time; those without one are run beside them.
+# pytest_begin NAME BUILD ARGUMENT..., then pytest_end NAME.
+pytest_begin() {
+	(run_pytest "$@") >"$(log_of "$1")" 2>&1 &
+	beside=$!
+}
+
+pytest_end() {
+	log=$(log_of "$1")
+	echo "-- $1"
+	set +e
+	wait "$beside"
+	status=$?
+	set -e
+	cat "$log"
+	beside=
+	count_pytest "$1"
 }
 
 # Checks of the sources.
@@ -275,19 +306,24 @@ if [ "$failed" -eq "$before" ]; then
 	step 'files of make install' installation
 	run 'unit tests with sanitizers' unit_tests
 	count_unit_tests 'unit tests with sanitizers'
-	pytest_step 'tests with programs' build .
+	pytest_begin 'tests of the programs' build tools model replay
+	pytest_step 'tests of the resolver' build e2e
+	pytest_end 'tests of the programs'
 	step 'threads with TSan' threads
 	ICP_STRESS_SECONDS=10 pytest_step 'stress with TSan' build-tsan e2e/test_stress.py
 	# Without those that compare with other daemons, or take long to find what TSan looks for.
-	ICP_CASES=20000 pytest_step 'tests with programs, with sanitizers' build-asan . \
-		--ignore=replay --ignore=e2e/test_transparency.py --ignore=e2e/test_stress.py
+	ICP_CASES=20000 pytest_begin 'tests of the programs, with sanitizers' build-asan tools model
+	pytest_step 'tests of the resolver, with sanitizers' build-asan e2e \
+		--ignore=e2e/test_transparency.py --ignore=e2e/test_stress.py
+	pytest_end 'tests of the programs, with sanitizers'
 	step 'demo' demo
 	step 'demo that keeps running' demo_keep
 else
 	for name in 'clang-tidy' 'exported symbols' 'files of make install' \
-		'unit tests with sanitizers' 'tests with programs' \
-		'threads with TSan' 'stress with TSan' 'tests with programs, with sanitizers' 'demo' \
-		'demo that keeps running'; do
+		'unit tests with sanitizers' 'tests of the programs' 'tests of the resolver' \
+		'threads with TSan' 'stress with TSan' \
+		'tests of the programs, with sanitizers' 'tests of the resolver, with sanitizers' \
+		'demo' 'demo that keeps running'; do
 		skip "$name" 'the build failed'
 	done
 fi
