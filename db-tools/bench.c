@@ -12,8 +12,9 @@
 
 #define ROUNDS 9
 #define ROUND_NS INT64_C(100000000)
-#define BATCH 256 /*!< Drawn outside the time that is measured, few enough to stay in the caches.  \
-		   */
+/*! Judgements between two looks at the clock. They are drawn outside the time that is measured, and
+ * few enough to stay in the caches. */
+#define BATCH 256
 #define ADDRESSES 4096
 #define ADDRESS_LOTS (1 << 22) /*!< Looked up at most, to find as many that are gated. */
 #define UNFILED_OCTETS 16      /*!< Of the made-up label: no two alike, and none filed. */

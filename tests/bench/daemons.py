@@ -27,6 +27,8 @@ TICKS = os.sysconf("SC_CLK_TCK")
 
 def pinned(cores, command):
     """The command on some cores; taskset becomes the command, so its process is the command's."""
+    if cores is None:
+        return command
     return ["taskset", "-c", cores, *map(str, command)]
 
 
@@ -107,7 +109,7 @@ class Daemon(Server):
 class Upstream(Daemon):
     """NSD with one zone, the root's."""
 
-    def __init__(self, directory, zone):
+    def __init__(self, directory, zone, cores=LOAD_CORES):
         self.port = free_port()
         conf = directory / "nsd.conf"
         conf.write_text(
@@ -123,7 +125,7 @@ class Upstream(Daemon):
             encoding="utf-8",
         )
         program = find_program("ICP_NSD", "nsd")
-        super().__init__(directory, "nsd", LOAD_CORES, [program, "-d", "-c", conf])
+        super().__init__(directory, "nsd", cores, [program, "-d", "-c", conf])
 
 
 class Unbound(Daemon):

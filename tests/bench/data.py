@@ -84,10 +84,9 @@ def write_manifest(path, kind, sequence, rows):
 class Names:
     """Names by their number: first the real ones, then made-up ones without end."""
 
-    def __init__(self, directory):
-        text = unpack(directory, "cn-domains.txt").read_text(encoding="ascii")
-        self.real = [name for name in text.split() if "." in name]
-        self.taken = frozenset(self.real)
+    def __init__(self, real=()):
+        self.real = real
+        self.taken = frozenset(real)
 
     def name(self, number, z):
         """Registered names, and some hosts in them: 7 to some 50 octets, most about 15. The number
@@ -129,6 +128,11 @@ class Names:
         licensed = f"198.51.100.{z & 255}" if z >> 10 & 31 == 0 else ""
         name = self.name(number, z)
         return f"{name},{provider},{status},{filing},{approved},{expires},{rectify},{licensed}"
+
+
+def real_names(directory):
+    text = unpack(directory, "cn-domains.txt").read_text(encoding="ascii")
+    return [name for name in text.split() if "." in name]
 
 
 def networks(reader, version):
@@ -190,7 +194,7 @@ class World:
         self.directory = directory
         self.build = build
         self.count = count
-        self.names = Names(directory)
+        self.names = Names(real_names(directory))
         self.ranges = Ranges(directory, build)
         self.store = directory / f"store-{count}"
         self.conf = directory / f"icpgate-{count}.conf"

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*!
- * Counts, in a program that it is preloaded into, how often locks are taken and how often one had to
- * be waited for because another thread held it. The counts stand in the file that ICP_LOCK_COUNTS
- * names, one line of the cache for each thread, and may be read at any time.
+ * Counts, in a program that it is preloaded into, how often locks are taken and how often one had
+ * to be waited for because another thread held it. The counts stand in the file that
+ * ICP_LOCK_COUNTS names, one line of the cache for each thread, and may be read at any time.
  *
  * A lock is first tried; if that fails it is counted as contended and taken as it would have been.
  * Locks that are only tried by the program itself are not counted.

@@ -14,9 +14,7 @@ temporary directory (TMPDIR says where) and stays on loopback.
 """
 
 import argparse
-import itertools
 import os
-import random
 import statistics
 import sys
 import tempfile
@@ -29,12 +27,11 @@ sys.path[:0] = [str(ROOT / each) for each in ("bench", "e2e", "model", "tools")]
 
 from asker import Asker
 from commands import Commands
+from data import Names, mix
 from feeds import FeedWriter, Row, Store
 from harness import Nsd, Unbound, start
-from load5m import domains
 from world import OURS, Site, zone
 
-SEED = 20261123
 NUMBER = "京ICP备11018762号-1"
 PATIENCE = 10
 
@@ -79,8 +76,8 @@ class Bench:
 
     def fill(self):
         """The names that change stand among them, as parents of none."""
-        rng = random.Random(SEED)
-        names = itertools.islice(domains(rng), self.given.names)
+        made = Names()
+        names = (made.name(number, mix(number)) for number in range(self.given.names))
         rows = ((name, "qcloud", "filed", NUMBER) for name in names)
         columns = ["domain", "provider", "status", "number"]
         self.run("full", self.feeds.write("full", 1, columns, rows))

@@ -3,7 +3,8 @@
 
 import textwrap
 
-UNITS = {"ratio": "", "": ""}
+# The table stands between these in the document.
+BEGIN, END = "<!-- make bench -->", "<!-- end -->"
 
 
 def show(value, unit):
@@ -47,3 +48,12 @@ def markdown_table(rows):
     for row in rows:
         lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells(row)) + " |")
     return "\n".join(lines)
+
+
+def write(path, rows):
+    """Puts the table into a document, in place of the one that is there."""
+    text = path.read_text(encoding="utf-8")
+    head, rest = text.split(BEGIN, maxsplit=1)
+    _, tail = rest.split(END, maxsplit=1)
+    text = f"{head}{BEGIN}\n{markdown_table(rows)}\n{END}{tail}"
+    path.write_text(text, encoding="utf-8")

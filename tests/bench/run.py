@@ -4,10 +4,11 @@
 
     make bench                                  all parts
     make bench BENCH="--data DIR judge load"    some parts, with data that is kept in DIR
+    make bench BENCH="--data DIR --write table" nothing: what was measured there, into doc/
 
-Parts: daemon, peers, start, load, feeds, judge, threads, sizes. Results of all runs with the same
---data are kept in DIR/results-N.json, and the table shows them all. Everything listens on loopback;
-only processes that were started here are ended. Environment: see tests/conftest.py, and
+Results of all runs with the same --data are kept in DIR/results-N.json, and the table shows them all.
+Everything listens on loopback; only processes that were started here are ended. Environment: see
+tests/conftest.py, and
 
 ICP_NAMED, ICP_PDNS_RECURSOR  the peers, from tools/get-peer
 """
@@ -29,15 +30,16 @@ import scaling
 from data import World, write_whole
 
 PARTS = {
-    "judge": measure_store.judge,
     "daemon": measure.daemon,
     "start": measure.start,
     "load": measure_store.load,
+    "judge": measure_store.judge,
     "feeds": measure_store.feeds,
     "peers": measure.peers,
     "threads": scaling.threads,
     "sizes": scaling.sizes,
 }
+DOC = Path(__file__).resolve().parents[2] / "doc"
 TARGETED_NAMES = 5_000_000
 
 
@@ -48,7 +50,7 @@ def numbers(text):
 def read_arguments():
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     add = parser.add_argument
-    add("parts", nargs="*", metavar="PART", help=f"{', '.join(PARTS)}; default: all")
+    add("parts", nargs="*", metavar="PART", help=f"{', '.join(PARTS)} (default: all) or table")
     add("--data", type=Path, metavar="DIR", help="keep data and results there, and use them again")
     add("--names", type=int, default=TARGETED_NAMES, metavar="N", help="filed names")
     add("--peer-names", type=int, default=1_000_000, metavar="N", help="filed names in an RPZ")
@@ -61,10 +63,10 @@ def read_arguments():
     add("--sizes", type=numbers, default=[1_000_000, 5_000_000, 20_000_000], metavar="N,...")
     add("--rpz-sizes", type=numbers, default=list(scaling.RPZ_SIZES), metavar="N,...")
     add("--markdown", action="store_true", help="the table in Markdown")
-    add("--plot", type=Path, metavar="FILE", help="draw the sizes as SVG")
+    add("--write", action="store_true", help="put table and plot into doc/")
     options = parser.parse_args()
     for part in options.parts:
-        if part not in PARTS:
+        if part not in PARTS and options.parts != ["table"]:
             parser.error(f"no such part: {part}")
     return options
 
@@ -82,7 +84,7 @@ def missing_programs():
 def measure_part(name, options, directory, build):
     count = options.peer_names if name == "peers" else options.names
     begin = time.monotonic()
-    say(f"{name}: {count:,} names")
+    say(f"{name}: {count:,} names; load average {os.getloadavg()[0]:.1f}")
     rows = PARTS[name](World(directory, build, count), options)
     say(f"{name}: done in {time.monotonic() - begin:.0f} s")
     return rows
@@ -94,15 +96,16 @@ def run(options, directory):
     results = {}
     if results_path.is_file():
         results = json.loads(results_path.read_text(encoding="utf-8"))
-    for name in options.parts or PARTS:
+    for name in [] if options.parts == ["table"] else options.parts or PARTS:
         results[name] = measure_part(name, options, directory, build)
         write_whole(results_path, [json.dumps(results, indent=1, ensure_ascii=False)])
     rows = [row for name in PARTS for row in results.get(name, [])]
     if options.names != TARGETED_NAMES:
         print(f"{options.names:,} names: the targets are those of {TARGETED_NAMES:,}\n")
     print(report.markdown_table(rows) if options.markdown else report.text_table(rows))
-    if options.plot:
-        plot.write(options.plot, [row["details"] for row in results.get("sizes", [])])
+    if options.write:
+        report.write(DOC / "performance.md", rows)
+        plot.write(DOC / "scaling.svg", [row["details"] for row in results.get("sizes", [])])
 
 
 def main():
