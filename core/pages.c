@@ -99,6 +99,7 @@ int icp_pages_meta(icp_pages_t *pages, const uint8_t *octets, unsigned slot, uin
 	pages->count = file_size / page_size;
 	if (pages->map_size % page_size != 0 || pages->last < 1 ||
 		pages->last >= pages->map_size / page_size ||
+		(u16(octets + AT_FREE + 4) & FLAG_NO_DIRECTORY) == 0 ||
 		read_tree(&pages->free, octets + AT_FREE, FLAG_NO_DIRECTORY) != ICP_EOK ||
 		!pages->free.integer_keys ||
 		read_tree(&pages->main, octets + AT_MAIN, 0) != ICP_EOK ||

@@ -15,6 +15,8 @@ What holds nothing, and so may change without anybody noticing:
   - the padding of nodes to even lengths, and of the list of free pages
   - the field mp_pad of a page's head, and md_pad of a database (but that of the free pages, which
     tells the size of pages); the address of a fixed map; a meta page behind its last field
+  - the key of a record of free pages, as far as it stays in order: it says since when they are free,
+    which is of no matter to what the file holds
   - the key of a branch's first node: it stands for all that is below the second one
   - in the meta page that is not in force, all but what decides that it is not: magic, version,
     transaction number, and the flags of the page's head
@@ -127,7 +129,7 @@ class PageFile:
 
     def leaf(self, page, name, place, key_end, size, flags, add):
         base = page * self.size
-        self.span(page, place, key_end, f"{name}: head and key of a record")
+        self.span(page, place, place + 8 if add else key_end, f"{name}: head and key of a record")
         key = self.content[base + place + 8 : base + key_end]
         if flags & BIG:
             self.span(page, key_end, key_end + 8, f"{name}: page of a large value")

@@ -236,6 +236,18 @@ def check_loader(damage):
     damage.restore()
 
 
+def leads_to_old_page(damage, span, offset, bit):
+    """The one kind of damage that only verify finds (see core/store.h): the number of a page became
+    that of a free page, which may be an older one of the same buckets."""
+    if span.what not in ("buckets: node of a branch", "buckets: page of a large value"):
+        return False
+    octets = bytearray(damage.content[span.begin : span.begin + 8])
+    octets[offset - span.begin] ^= 1 << bit
+    if span.what == "buckets: node of a branch":
+        octets = octets[:6]
+    return int.from_bytes(octets, "little") in damage.pages.free
+
+
 def wrap(what, check, damage):
     try:
         check(damage)
@@ -282,7 +294,8 @@ def test_single_bits(damage):
             what += f"bit {bit} flipped ({span.what})"
             damage.flip(offset, 1 << bit)
             wrap(what, check_verify, damage)
-            wrap(what, check_lookups, damage)
+            if not leads_to_old_page(damage, span, offset, bit):
+                wrap(what, check_lookups, damage)
             damage.repair()
 
 
