@@ -118,12 +118,12 @@ class Place:
             found.append((host + self.names.name(number, z), addresses[z % len(addresses)]))
         return found
 
-    def judgement(self, kind):
+    def judgement(self, kind, *how):
         lines = "".join(f"{name} {address}\n" for name, address in self.lines(kind))
         runs = []
         for judgements in JUDGEMENTS:
             program = self.build / "tests" / "bench" / "judge_lines"
-            command = [program, self.conf, str(judgements)]
+            command = [program, self.conf, str(judgements), *how]
             runs.append(count(self.directory, command, input=lines.encode()))
         return (runs[1] - runs[0]) / (JUDGEMENTS[1] - JUDGEMENTS[0])
 
@@ -168,6 +168,7 @@ def measure(build):
     with tempfile.TemporaryDirectory(prefix="icpgate-instructions-") as directory:
         place = Place(Path(directory), build)
         found = {f"judgement, {kind}": place.judgement(kind) for kind in ("filed", "unfiled", "foreign")}
+        found["judgement, remembered"] = place.judgement("unfiled", "remembered")
         found["cached answer, blocked"] = place.answer()
     return {what: round(figure) for what, figure in found.items()}
 
