@@ -241,11 +241,13 @@ static int choose_child(const icp_pages_t *pages, const uint8_t *page, unsigned 
 	unsigned high = nodes;
 	while (high - low > 1) {
 		unsigned middle = (low + high) / 2;
-		if (icp_page_branch(pages, page, middle, &entry, child) != ICP_EOK ||
-			entry.key_size != sizeof key) {
+		size_t key_size;
+		size_t room;
+		const uint8_t *node = node_at(pages, page, middle, &key_size, &room);
+		if (node == NULL || key_size != sizeof key) {
 			return ICP_EDAMAGED;
 		}
-		if (u64(entry.key) <= key) {
+		if (u64(node + NODE_HEADER) <= key) {
 			low = middle;
 		} else {
 			high = middle;

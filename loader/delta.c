@@ -78,7 +78,6 @@ static int apply_to_copy(icp_delta_t *delta, icp_changes_t *changes, const icp_u
 		icp_generations_discard(&session->generations, info.generation);
 		return ret;
 	}
-	icp_generations_prune(&session->generations, session->options.keep);
 	return icp_session_refresh(session, diag);
 }
 

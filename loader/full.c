@@ -377,7 +377,6 @@ static int load(work_t *work, icp_bad_t *bad, icp_diag_t *diag)
 		icp_generations_discard(&work->session.generations, work->info.generation);
 		return ret;
 	}
-	icp_generations_prune(&work->session.generations, work->job->options.keep);
 	return ICP_EOK;
 }
 

@@ -370,7 +370,8 @@ int icp_generations_settle(const icp_generations_t *generations, uint64_t number
 	return ret;
 }
 
-int icp_generations_point(const icp_generations_t *generations, uint64_t number, icp_diag_t *diag)
+int icp_generations_point(
+	const icp_generations_t *generations, uint64_t number, bool *lasting, icp_diag_t *diag)
 {
 	file_name_t data = file_name(number, DATA_SUFFIX);
 	char target[sizeof ICP_STORE_GENERATIONS "/" + sizeof data.text];
@@ -382,9 +383,7 @@ int icp_generations_point(const icp_generations_t *generations, uint64_t number,
 		unlinkat(generations->directory, NEW_LINK, 0);
 		return ret;
 	}
-	/* Should this fail, a crash can bring back the old link, whose generation is still there.
-	 */
-	fsync(generations->directory);
+	*lasting = fsync(generations->directory) == 0;
 	return ICP_EOK;
 }
 

@@ -82,10 +82,12 @@ int icp_generations_settle(const icp_generations_t *generations, uint64_t number
 
 /*!
  * \brief Makes a generation current, in one step.
+ * \param lasting  false: it is, but a crash may bring back the one before, which must be kept
  * \retval ICP_EOK
  * \retval ICP_ESYS  nothing changed
  */
-int icp_generations_point(const icp_generations_t *generations, uint64_t number, icp_diag_t *diag);
+int icp_generations_point(
+	const icp_generations_t *generations, uint64_t number, bool *lasting, icp_diag_t *diag);
 
 /*! \brief Removes a generation that did not become current, finished or not. */
 void icp_generations_discard(const icp_generations_t *generations, uint64_t number);

@@ -171,12 +171,13 @@ int icp_session_publish(icp_session_t *session, uint64_t number, bool building, 
 	icp_diag_t *diag)
 {
 	const icp_generations_t *generations = &session->generations;
+	bool lasting;
 	int ret = icp_audit_prepare(audit, ICP_AUDIT_LINK);
 	if (ret == ICP_EOK && building) {
 		ret = icp_generations_settle(generations, number, diag);
 	}
 	if (ret == ICP_EOK) {
-		ret = icp_generations_point(generations, number, diag);
+		ret = icp_generations_point(generations, number, &lasting, diag);
 	}
 	if (ret != ICP_EOK) {
 		icp_audit_cancel(audit);
@@ -187,5 +188,11 @@ int icp_session_publish(icp_session_t *session, uint64_t number, bool building, 
 		(void)icp_session_leave_word(session, session->current.generation, number, NULL);
 	}
 	icp_session_log(session, audit, diag);
+	if (!lasting) {
+		session->options.notice(
+			"the disk failed: a crash may bring back the generation before");
+	} else if (building) {
+		icp_generations_prune(generations, session->options.keep);
+	}
 	return ICP_EOK;
 }

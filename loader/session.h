@@ -77,7 +77,8 @@ int icp_session_leave_word(
 void icp_session_log(const icp_session_t *session, icp_audit_t *audit, icp_diag_t *diag);
 
 /*!
- * \brief Makes a generation current in one step, and leaves word of it in the one before.
+ * \brief Makes a generation current in one step, and leaves word of it in the one before. A new one
+ *        takes the place of those that are not to be kept.
  * \param number    of a generation that lies finished under its building name, or under its own
  * \param building  which of them
  * \param audit     with all lines of the change; taken over
