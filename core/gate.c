@@ -162,7 +162,7 @@ static void seat_follow(icp_gate_t *gate, icp_seat_t *seat)
 		if (ret == ICP_EOK) {
 			icp_reader_deinit(&seat->reader);
 			seat->reader = reader;
-			seat->looked_for = 0;
+			seat->looked_at = 0;
 			gate->reader_trouble.text[0] = '\0';
 		} else {
 			/* Try again at the next judgement. */
@@ -275,15 +275,16 @@ int icp_seat_begin(icp_gate_t *gate, icp_seat_t *seat)
 {
 	icp_reader_t *reader = &seat->reader;
 	int ret = icp_reader_begin(reader);
-	if (ret != ICP_EOK || reader->info.superseded == seat->looked_for) {
+	uint64_t commit = reader->info.commit;
+	if (ret != ICP_EOK || reader->info.superseded == 0 || commit == seat->looked_at) {
 		return ret;
 	}
-	uint64_t successor = reader->info.superseded;
 	icp_reader_end(reader);
 	pthread_mutex_lock(&gate->lock);
 	look_locked(gate);
 	pthread_mutex_unlock(&gate->lock);
-	seat->looked_for = successor;
+	/* A loader may leave word before the link is moved; it then does so once more. */
+	seat->looked_at = commit;
 	seat_follow(gate, seat);
 	return icp_reader_begin(reader);
 }

@@ -17,7 +17,7 @@ typedef struct {
 	_Alignas(ICP_CACHE_LINE) unsigned version; /*!< Of the gate, when last in step with it. */
 	icp_ranges_t *ranges;                      /*!< Counted. */
 	icp_reader_t reader;                       /*!< Its store NULL: no index. */
-	uint64_t looked_for; /*!< Generation that was said to be in place of the reader's. */
+	uint64_t looked_at; /*!< Commit that said so when the link was last looked at for it. */
 	icp_place_t *places;
 	icp_ruling_t *rulings;
 	icp_memory_t *memory;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "loader/audit.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>
@@ -24,6 +25,8 @@
 _Static_assert(ICP_TIME_TEXT_MAX + ICP_NAME_TEXT_MAX + ICP_PROVIDER_MAX + 64 + SUFFIX_MAX <
 		       LINE_MAX_OCTETS,
 	"the longest line fits");
+
+#define SET_ASIDE_MAX 1000 /*!< Batches; each took a damaged file. */
 
 struct icp_audit {
 	const icp_generations_t *generations;
@@ -256,13 +259,19 @@ static int set_aside(
 	static const char path[] = "/" ICP_AUDIT_DIRECTORY "/" ICP_AUDIT_PENDING;
 	const char *store = files->generations->store;
 	char line[PATH_MAX];
-	if (renameat(files->directory, ICP_AUDIT_PENDING, files->directory,
-		    ICP_AUDIT_PENDING ".damaged") != 0) {
-		return icp_fail(diag, ICP_ESYS, "%s%s: %m", store, path);
+	char aside[sizeof ICP_AUDIT_PENDING ".damaged." + 4];
+	int rc = -1;
+	errno = EEXIST;
+	for (unsigned i = 1; rc != 0 && errno == EEXIST && i < SET_ASIDE_MAX; i++) {
+		snprintf(aside, sizeof aside, ICP_AUDIT_PENDING ".damaged.%u", i);
+		rc = renameat2(files->directory, ICP_AUDIT_PENDING, files->directory, aside,
+			RENAME_NOREPLACE);
 	}
-	snprintf(line, sizeof line,
-		"%s%s: %s from the audit log; kept as " ICP_AUDIT_PENDING ".damaged", store, path,
-		why);
+	if (rc != 0) {
+		return icp_fail(diag, ICP_ESYS, "%s%s: %s", store, path, strerror(errno));
+	}
+	snprintf(line, sizeof line, "%s%s: %s from the audit log; kept as %s", store, path, why,
+		aside);
 	notice(line);
 	return ICP_EOK;
 }

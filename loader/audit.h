@@ -10,10 +10,10 @@
  *
  * The log tells neither less nor more than what was committed, wherever a load ends:
  *
- *   icp_audit_begin, icp_audit_add   the frame grows in the pending file
- *   icp_audit_prepare                it is whole and on the disk; room in the day's file is
- * reserved (the change is committed, and on the disk) icp_audit_commit                 the frame is
- * appended to the day's file; pending is removed
+ *   icp_audit_begin     the frame grows in the pending file
+ *   icp_audit_prepare   it is whole, on the disk, and there is room in the day's file
+ *   (the change is committed, and on the disk)
+ *   icp_audit_commit    the frame is appended to the day's file, and pending is removed
  *
  * and icp_audit_recover, which the next load calls first, ends what was begun. A batch without a
  * line leaves no trace. One thread; the store must be locked.
@@ -87,7 +87,7 @@ typedef int (*icp_audit_committed_t)(uint64_t generation, uint64_t commit, void 
  * \brief Ends what an interrupted load began: appends the batch of a change that was committed,
  *        removes that of one that was not.
  * \param notice  told when such a batch is damaged, or nobody can tell; it is then kept beside, as
- *                pending.damaged
+ *                pending.damaged.N
  * \retval ICP_EOK
  * \retval ICP_ESYS  all is as it was
  * \return or the error of committed

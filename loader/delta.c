@@ -33,6 +33,10 @@ int icp_delta_open(icp_delta_t *delta, const icp_session_options_t *options, icp
 {
 	*delta = (icp_delta_t){.update = NULL};
 	int ret = icp_session_open(&delta->session, options, diag);
+	if (ret == ICP_ENOSTORE) {
+		return icp_fail(diag, ret, "%s: no current generation; load a full feed first",
+			options->store);
+	}
 	if (ret != ICP_EOK) {
 		return ret;
 	}

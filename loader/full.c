@@ -23,6 +23,9 @@ typedef struct {
 	icp_index_t *index;
 	icp_index_counts_t counts;
 	icp_session_t session;
+	icp_reader_t base; /*!< What the feed is compared with: the current generation, or if that
+			    * is damaged the newest one before it that is not. */
+	bool has_base;
 	char *building; /*!< The new generation's path for now. */
 	icp_store_info_t info;
 	icp_full_result_t *result;
@@ -30,6 +33,9 @@ typedef struct {
 
 static void work_deinit(work_t *work)
 {
+	if (work->has_base) {
+		icp_reader_close(&work->base);
+	}
 	icp_index_destroy(work->index);
 	icp_stream_close(work->stream);
 	free(work->manifest_path);
@@ -72,39 +78,99 @@ static int open_feed(work_t *work, icp_diag_t *diag)
 	return ret;
 }
 
-static void tell_damage(const work_t *work, const char *what)
+/*! Opens a generation and checks it whole. */
+static int open_base(work_t *work, uint64_t number, icp_diag_t *diag)
 {
-	char line[sizeof(icp_diag_t) + 128];
-	snprintf(line, sizeof line,
-		"current generation: %s; the feed is not compared with it, and deltas newer than the "
-		"feed have to be given again",
-		what);
-	work->session.options.notice(line);
+	char *path = icp_generations_path(&work->session.generations, number);
+	if (path == NULL) {
+		return no_memory(work, diag);
+	}
+	icp_progress_step(work->job->progress, "checking the current generation");
+	int ret = icp_reader_open(&work->base, path, diag);
+	free(path);
+	if (ret == ICP_EOK) {
+		ret = icp_reader_verify(&work->base, diag);
+		if (ret != ICP_EOK) {
+			icp_reader_close(&work->base);
+		}
+	}
+	work->has_base = ret == ICP_EOK;
+	return ret;
+}
+
+/*! Finds what the feed is to be compared with. Deltas can be applied again from the current one
+ * alone, so if that is damaged they have to be given again. */
+static int find_base(work_t *work, icp_diag_t *diag)
+{
+	icp_session_t *session = &work->session;
+	icp_diag_t why = {""};
+	int ret = ICP_EDAMAGED;
+	for (uint64_t number = icp_generations_linked(&session->generations);
+		number != 0 && ret != ICP_EOK; number = icp_session_older(session, number)) {
+		char line[sizeof why.text + 64];
+		ret = open_base(work, number, &why);
+		if (ret != ICP_EOK && ret != ICP_EDAMAGED && ret != ICP_EVERSION &&
+			ret != ICP_ENOSTORE) {
+			return icp_fail(diag, ret, "%s", why.text);
+		}
+		if (ret != ICP_EOK) {
+			snprintf(line, sizeof line,
+				"generation %" PRIu64 ": %s; the feed is not compared with it",
+				number, why.text);
+			session->options.notice(line);
+		}
+	}
+	return ICP_EOK;
+}
+
+static bool base_is_current(const work_t *work)
+{
+	return work->has_base &&
+	       work->base.info.generation == icp_generations_linked(&work->session.generations);
 }
 
 /*! Chooses number and sequence of the new generation. */
 static int plan(work_t *work, icp_diag_t *diag)
 {
-	const icp_session_t *session = &work->session;
-	const icp_store_info_t *current = &session->current;
-	if (session->current_code != ICP_EOK && session->current_code != ICP_ENOSTORE) {
-		tell_damage(work, session->current_diag.text);
-	}
+	static const icp_store_info_t nothing = {.as_of = ICP_TIME_NONE};
+	const icp_store_info_t *base = work->has_base ? &work->base.info : &nothing;
 	work->info = (icp_store_info_t){
-		.sequence = work->has_manifest ? work->manifest.sequence : current->sequence,
+		.sequence = work->has_manifest ? work->manifest.sequence : base->sequence,
 		.as_of = work->has_manifest ? work->manifest.as_of : ICP_TIME_NONE,
-		.created_at = session->options.now,
-		.replaced = icp_session_replaced(session),
+		.created_at = work->session.options.now,
+		.replaced = base->generation,
+		.rows = work->counts.rows,
+		.nodes = work->counts.nodes,
 	};
 	work->info.base = work->info.sequence;
 	snprintf(work->info.source, sizeof work->info.source, "%s", basename(work->job->feed));
-	if (work->info.sequence < current->base) {
+	if (work->info.sequence < base->base) {
 		return icp_fail(diag, ICP_EGUARD,
 			"%s: sequence %" PRIu64 " is older than %" PRIu64
 			", that of the current generation's full feed",
-			work->job->feed, work->info.sequence, current->base);
+			work->job->feed, work->info.sequence, base->base);
 	}
-	return icp_session_number(session, &work->info.generation, diag);
+	return icp_session_number(&work->session, &work->info.generation, diag);
+}
+
+/*! The last delta that is to be applied again, if it is newer than the feed. */
+static uint64_t last_replayed(const work_t *work)
+{
+	return base_is_current(work) ? work->base.info.sequence : 0;
+}
+
+/*! Octets that the deltas may add to the nodes, and that they take themselves. */
+static uint64_t replayed_octets(work_t *work)
+{
+	uint64_t octets = 0;
+	for (uint64_t next = work->info.sequence + 1; next <= last_replayed(work); next++) {
+		const uint8_t *stored;
+		size_t length;
+		if (icp_reader_delta(&work->base, next, &stored, &length) == 1) {
+			octets += 2 * (uint64_t)length;
+		}
+	}
+	return octets;
 }
 
 /*! Reads all rows into the index. */
@@ -147,9 +213,6 @@ static int read_feed(work_t *work, icp_bad_t *bad, icp_diag_t *diag)
 	if (icp_index_sort(work->index, bad, &work->counts) != ICP_EOK) {
 		return no_memory(work, diag);
 	}
-	work->info.rows = work->counts.rows;
-	work->info.nodes = work->counts.nodes;
-
 	if (work->manifest_path != NULL && work->has_manifest) {
 		uint8_t digest[ICP_SHA256_SIZE];
 		icp_source_digest(icp_stream_source(work->stream), digest);
@@ -166,7 +229,8 @@ static int build(work_t *work, icp_diag_t *diag)
 {
 	icp_writer_t *writer;
 	icp_progress_step(work->job->progress, "writing");
-	int ret = icp_writer_open(&writer, work->building, work->counts.octets, diag);
+	int ret = icp_writer_open(
+		&writer, work->building, work->counts.octets + replayed_octets(work), diag);
 	if (ret != ICP_EOK) {
 		return ret;
 	}
@@ -210,11 +274,11 @@ static int replay_one(icp_update_t *update, icp_reader_t *current, uint64_t sequ
 }
 
 /*! Applies the deltas that are newer than the feed. */
-static int replay(work_t *work, icp_reader_t *current, icp_diag_t *diag)
+static int replay(work_t *work, icp_diag_t *diag)
 {
 	icp_update_t *update;
-	uint64_t last = work->session.current.sequence;
-	if (current == NULL || work->info.sequence >= last) {
+	uint64_t last = last_replayed(work);
+	if (work->info.sequence >= last) {
 		return ICP_EOK;
 	}
 	icp_progress_step(work->job->progress, "applying deltas");
@@ -223,7 +287,7 @@ static int replay(work_t *work, icp_reader_t *current, icp_diag_t *diag)
 		return ret;
 	}
 	for (uint64_t next = work->info.sequence + 1; next <= last && ret == ICP_EOK; next++) {
-		ret = replay_one(update, current, next, work->info.source, diag);
+		ret = replay_one(update, &work->base, next, work->info.source, diag);
 		work->result->replayed++;
 	}
 	if (ret == ICP_EOK) {
@@ -233,7 +297,7 @@ static int replay(work_t *work, icp_reader_t *current, icp_diag_t *diag)
 	return ret;
 }
 
-/*! What the comparison with the current generation feeds. */
+/*! What the comparison feeds. */
 typedef struct {
 	icp_guard_t guard;
 	icp_audit_t *audit;
@@ -246,10 +310,10 @@ static int watch_pair(const icp_row_t *before, const icp_row_t *after, void *con
 	return ret == ICP_EOK ? icp_audit_add(before, after, watch->audit) : ret;
 }
 
-/*! Compares the new generation with the current one. */
-static int compare(work_t *work, icp_reader_t *current, icp_reader_t *new, icp_audit_t **audit,
-	icp_diag_t *diag)
+/*! Compares the new generation with its base. */
+static int compare(work_t *work, icp_reader_t *new, icp_audit_t **audit, icp_diag_t *diag)
 {
+	const icp_session_options_t *options = &work->session.options;
 	watch_t watch;
 	icp_walk_t before;
 	icp_walk_t after;
@@ -259,10 +323,10 @@ static int compare(work_t *work, icp_reader_t *current, icp_reader_t *new, icp_a
 	if (ret != ICP_EOK) {
 		return ret;
 	}
-	icp_guard_init(&watch.guard, work->job->options.rectify_overdue, work->job->options.now);
+	icp_guard_init(&watch.guard, options->rectify_overdue, options->now);
 	icp_walk_begin(&after, new);
-	if (current != NULL) {
-		icp_walk_begin(&before, current);
+	if (work->has_base) {
+		icp_walk_begin(&before, &work->base);
 		nodes = icp_nodes_of_walk(&before);
 	}
 	diag->text[0] = '\0';
@@ -285,7 +349,7 @@ static int compare(work_t *work, icp_reader_t *current, icp_reader_t *new, icp_a
 }
 
 /*! Checks what was written as a reader sees it, and what it would change. */
-static int examine(work_t *work, icp_reader_t *current, icp_audit_t **audit, icp_diag_t *diag)
+static int examine(work_t *work, icp_audit_t **audit, icp_diag_t *diag)
 {
 	icp_reader_t new;
 	icp_progress_step(work->job->progress, "checking");
@@ -297,14 +361,14 @@ static int examine(work_t *work, icp_reader_t *current, icp_audit_t **audit, icp
 	if (ret == ICP_EOK) {
 		work->info = new.info;
 		work->result->size = icp_store_size(new.store);
-		ret = compare(work, current, &new, audit, diag);
+		ret = compare(work, &new, audit, diag);
 	}
 	icp_reader_close(&new);
 	return ret;
 }
 
 /*! From the feed to a generation that only has to be made current. */
-static int make(work_t *work, icp_reader_t *current, icp_audit_t **audit, icp_diag_t *diag)
+static int make(work_t *work, icp_audit_t **audit, icp_diag_t *diag)
 {
 	int ret = icp_generations_building(
 		&work->session.generations, work->info.generation, &work->building, diag);
@@ -312,72 +376,35 @@ static int make(work_t *work, icp_reader_t *current, icp_audit_t **audit, icp_di
 		ret = build(work, diag);
 	}
 	if (ret == ICP_EOK) {
-		ret = replay(work, current, diag);
+		ret = replay(work, diag);
 	}
-	return ret == ICP_EOK ? examine(work, current, audit, diag) : ret;
-}
-
-/*! Opens the current generation and checks it whole; NULL: it can't be compared with. */
-static int open_current(
-	work_t *work, icp_reader_t *reader, icp_reader_t **current, icp_diag_t *diag)
-{
-	icp_session_t *session = &work->session;
-	*current = NULL;
-	if (session->current_code != ICP_EOK) {
-		return ICP_EOK;
-	}
-	char *path = icp_generations_path(&session->generations, session->current.generation);
-	if (path == NULL) {
-		return no_memory(work, diag);
-	}
-	icp_progress_step(work->job->progress, "checking the current generation");
-	int ret = icp_reader_open(reader, path, diag);
-	free(path);
-	if (ret == ICP_EOK) {
-		ret = icp_reader_verify(reader, diag);
-		if (ret == ICP_EOK) {
-			*current = reader;
-			return ICP_EOK;
-		}
-		icp_reader_close(reader);
-	}
-	if (ret == ICP_EDAMAGED) {
-		session->current_code = ret;
-		tell_damage(work, diag->text);
-		diag->text[0] = '\0';
-		return ICP_EOK;
-	}
-	return ret;
+	return ret == ICP_EOK ? examine(work, audit, diag) : ret;
 }
 
 /*! All that is done while the store is locked. */
-static int load(work_t *work, icp_bad_t *bad, icp_diag_t *diag)
+static int load(work_t *work, icp_diag_t *diag)
 {
-	icp_reader_t reader;
-	icp_reader_t *current;
 	icp_audit_t *audit;
-	int ret = plan(work, diag);
+	int ret = find_base(work, diag);
 	if (ret == ICP_EOK) {
-		ret = read_feed(work, bad, diag);
-	}
-	if (ret == ICP_EOK) {
-		ret = open_current(work, &reader, &current, diag);
+		ret = plan(work, diag);
 	}
 	if (ret != ICP_EOK) {
 		return ret;
 	}
-	ret = make(work, current, &audit, diag);
-	if (current != NULL) {
-		icp_reader_close(current);
+	ret = make(work, &audit, diag);
+	/* Word is left in it by another environment; a process must not open one twice. */
+	if (work->has_base) {
+		icp_reader_close(&work->base);
+		work->has_base = false;
 	}
 	if (ret == ICP_EOK) {
 		ret = icp_session_publish(&work->session, work->info.generation, true, audit, diag);
 	}
 	if (ret != ICP_EOK) {
 		icp_generations_discard(&work->session.generations, work->info.generation);
-		return ret;
 	}
-	return ICP_EOK;
+	return ret;
 }
 
 int icp_full_load(
@@ -386,12 +413,16 @@ int icp_full_load(
 	work_t work = {.job = job, .result = result};
 	*result = (icp_full_result_t){.size = 0};
 	int ret = open_feed(&work, diag);
+	/* Deltas must not wait for a feed to be read. */
+	if (ret == ICP_EOK) {
+		ret = read_feed(&work, bad, diag);
+	}
 	if (ret == ICP_EOK) {
 		ret = icp_session_open(&work.session, &job->options, diag);
-		if (ret == ICP_EOK) {
-			ret = load(&work, bad, diag);
-			icp_session_close(&work.session);
-		}
+	}
+	if (ret == ICP_EOK) {
+		ret = load(&work, diag);
+		icp_session_close(&work.session);
 	}
 	if (ret == ICP_EOK) {
 		result->info = work.info;

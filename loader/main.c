@@ -52,6 +52,11 @@ static int64_t monotonic_milliseconds(void)
 	return (int64_t)time.tv_sec * 1000 + time.tv_nsec / 1000000;
 }
 
+static int64_t wall_seconds(void)
+{
+	return (int64_t)time(NULL);
+}
+
 /*! Ends a command that did its work: what can't be told of it does not undo it. */
 static int done(int code, const char *what)
 {
@@ -71,7 +76,7 @@ static int run_full(const icp_options_t *options, int count, char **arguments)
 	(void)count;
 	icp_progress_init(&progress, isatty(STDERR_FILENO) ? stderr : NULL, monotonic_milliseconds);
 	const char *database = options->query != NULL ? ICP_PG_QUERY : ICP_PG_FEED;
-	const icp_full_job_t job = {
+	icp_full_job_t job = {
 		.feed = options->from != NULL ? database : arguments[0],
 		.manifest_optional = options->no_manifest,
 		.force = options->force,
@@ -79,6 +84,7 @@ static int run_full(const icp_options_t *options, int count, char **arguments)
 		.options = options->session,
 		.progress = &progress,
 	};
+	job.options.creates = true;
 	int code = options->from != NULL
 			   ? icp_pg_load(options->from, options->query, &job, &result, &bad, &diag)
 			   : icp_full_load(&job, &result, &bad, &diag);
@@ -115,11 +121,6 @@ static int run_delta(const icp_options_t *options, int count, char **arguments)
 	}
 	icp_delta_close(&delta);
 	return status;
-}
-
-static int64_t wall_seconds(void)
-{
-	return (int64_t)time(NULL);
 }
 
 static void print_applied(const icp_delta_result_t *result, const char *feed, void *context)
@@ -267,7 +268,8 @@ int main(int argc, char **argv)
 		.session =
 			{
 				.wait = true,
-				.now = (int64_t)time(NULL),
+				.now = wall_seconds(),
+				.clock = wall_seconds,
 				.keep = ICP_KEEP_DEFAULT,
 				.rectify_overdue = ICP_PASS,
 				.notice = print_notice,

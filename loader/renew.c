@@ -38,18 +38,23 @@ static int copy_deltas(icp_reader_t *reader, icp_writer_t *writer)
 	return ICP_EOK;
 }
 
+/*!
+ * Copies all that is there. The copy takes the place of its original in the chain of generations,
+ * so that a rollback leads to the feed before.
+ *
+ * \param room  octets that will be added
+ */
 static int copy(icp_reader_t *reader, const icp_session_t *session, uint64_t number,
-	const char *path, icp_diag_t *diag)
+	const char *path, uint64_t room, icp_diag_t *diag)
 {
 	icp_writer_t *writer;
 	icp_store_info_t info = reader->info;
 	uint64_t octets = (icp_tree_pages(&reader->buckets) + icp_tree_pages(&reader->deltas)) *
 			  reader->pages.page_size;
-	int ret = icp_writer_open(&writer, path, octets, diag);
+	int ret = icp_writer_open(&writer, path, octets + room, diag);
 	if (ret != ICP_EOK) {
 		return ret;
 	}
-	info.replaced = info.generation;
 	info.generation = number;
 	info.superseded = 0;
 	info.created_at = session->options.now;
@@ -67,8 +72,8 @@ static int copy(icp_reader_t *reader, const icp_session_t *session, uint64_t num
 		       : icp_fail(diag, ret, "current generation: %s", icp_strerror(ret));
 }
 
-static int copy_current(
-	const icp_session_t *session, uint64_t number, const char *path, icp_diag_t *diag)
+static int copy_current(const icp_session_t *session, uint64_t number, const char *path,
+	uint64_t room, icp_diag_t *diag)
 {
 	icp_reader_t reader;
 	char *current = icp_generations_path(&session->generations, session->current.generation);
@@ -78,7 +83,7 @@ static int copy_current(
 	int ret = icp_reader_open(&reader, current, diag);
 	free(current);
 	if (ret == ICP_EOK) {
-		ret = copy(&reader, session, number, path, diag);
+		ret = copy(&reader, session, number, path, room, diag);
 		icp_reader_close(&reader);
 	}
 	return ret;
@@ -118,11 +123,14 @@ int icp_renew(const icp_session_t *session, uint64_t number, icp_changes_t *chan
 	const icp_update_delta_t *delta, icp_compare_visit_t visit, void *context, icp_diag_t *diag)
 {
 	char *path;
+	size_t length;
+	(void)icp_changes_stored(changes, &length);
 	int ret = icp_generations_building(&session->generations, number, &path, diag);
 	if (ret != ICP_EOK) {
 		return ret;
 	}
-	ret = copy_current(session, number, path, diag);
+	/* The changes, and what they make of the nodes. */
+	ret = copy_current(session, number, path, 2 * (uint64_t)length, diag);
 	if (ret == ICP_EOK) {
 		ret = apply(path, changes, delta, visit, context, diag);
 	}

@@ -80,30 +80,52 @@ static int examine(work_t *work, const char *path, icp_diag_t *diag)
 	return ret;
 }
 
-static int roll_back(work_t *work, icp_diag_t *diag)
+/*! Finds the generation to go back to: what was current before, or if that is damaged the newest
+ * one before it that is not. */
+static int find_target(work_t *work, uint64_t from, icp_diag_t *diag)
 {
 	icp_session_t *session = &work->session;
-	if (session->current_code == ICP_ENOSTORE) {
-		return icp_fail(diag, session->current_code, "%s", session->current_diag.text);
-	}
 	/* One that can't be read does not say what it replaced. */
-	uint64_t from = icp_generations_linked(&session->generations);
 	uint64_t number = session->current_code == ICP_EOK ? session->current.replaced
-							   : icp_session_replaced(session);
+							   : icp_session_older(session, from);
 	if (number == 0) {
 		return icp_fail(diag, ICP_ENOSTORE,
 			"%s: no generation is kept that was current before %" PRIu64,
 			session->options.store, from);
 	}
-	char *path = icp_generations_path(&session->generations, number);
-	if (path == NULL) {
-		return icp_fail(diag, ICP_ENOMEM, "out of memory");
+	for (;;) {
+		char line[sizeof diag->text + 64];
+		char *path = icp_generations_path(&session->generations, number);
+		if (path == NULL) {
+			return icp_fail(diag, ICP_ENOMEM, "out of memory");
+		}
+		int ret = examine(work, path, diag);
+		free(path);
+		uint64_t older = icp_session_older(session, number);
+		if ((ret != ICP_EDAMAGED && ret != ICP_EVERSION && ret != ICP_ENOSTORE) ||
+			older == 0) {
+			return ret;
+		}
+		snprintf(line, sizeof line, "generation %" PRIu64 ": %s; going back further",
+			number, diag->text);
+		session->options.notice(line);
+		number = older;
 	}
-	int ret = examine(work, path, diag);
-	free(path);
+}
+
+static int roll_back(work_t *work, icp_diag_t *diag)
+{
+	icp_session_t *session = &work->session;
+	icp_rollback_result_t *result = work->result;
+	if (session->current_code == ICP_ENOSTORE) {
+		return icp_fail(diag, session->current_code, "%s", session->current_diag.text);
+	}
+	result->from = icp_generations_linked(&session->generations);
+	int ret = find_target(work, result->from, diag);
 	if (ret != ICP_EOK) {
 		return ret;
 	}
+	uint64_t number = result->info.generation;
 	ret = icp_session_leave_word(session, number, 0, diag);
 	if (ret != ICP_EOK) {
 		icp_audit_cancel(work->watch.audit);
@@ -111,18 +133,18 @@ static int roll_back(work_t *work, icp_diag_t *diag)
 	}
 	/* By it, one that was rolled back from is told from one whose loader did not come to its
 	 * end. A damaged one can't be written to, and need not be. */
-	(void)icp_session_leave_word(session, from, number, NULL);
-	work->result->from = from;
-	work->result->gained = work->watch.gained;
-	work->result->lost = work->watch.lost;
-	work->result->from_sequence = session->current.sequence;
+	(void)icp_session_leave_word(session, result->from, number, NULL);
+	result->gained = work->watch.gained;
+	result->lost = work->watch.lost;
+	result->from_sequence = session->current.sequence;
 	return icp_session_publish(session, number, false, work->watch.audit, diag);
 }
 
 int icp_rollback(
 	const icp_session_options_t *options, icp_rollback_result_t *result, icp_diag_t *diag)
 {
-	work_t work = {.result = result, .watch = {.options = options}};
+	work_t work = {.result = result};
+	work.watch.options = &work.session.options;
 	*result = (icp_rollback_result_t){.from = 0};
 	int ret = icp_session_open(&work.session, options, diag);
 	if (ret == ICP_EOK) {

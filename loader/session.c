@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "loader/session.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "core/time.h"
 #include "loader/update.h"
@@ -46,8 +48,7 @@ static void remove_half_promoted(icp_session_t *session)
 	size_t count;
 	const char *store = session->options.store;
 	uint64_t linked = icp_generations_linked(&session->generations);
-	/* Without a link, who knows; icp_session_replaced does not take them, and so they go with
-	 * the next load. */
+	/* Without a link, who knows; they go with the next load. */
 	if (linked == 0 || icp_generations_list(store, &numbers, &count, NULL) != ICP_EOK) {
 		return;
 	}
@@ -66,10 +67,16 @@ static void remove_half_promoted(icp_session_t *session)
 int icp_session_open(icp_session_t *session, const icp_session_options_t *options, icp_diag_t *diag)
 {
 	*session = (icp_session_t){.options = *options};
+	if (!options->creates && access(options->store, F_OK) != 0 && errno == ENOENT) {
+		return icp_fail(diag, ICP_ENOSTORE, "%s: no current generation", options->store);
+	}
 	int ret = icp_generations_open(
 		&session->generations, options->store, options->wait, options->notice, diag);
 	if (ret != ICP_EOK) {
 		return ret;
+	}
+	if (options->clock != NULL) {
+		session->options.now = options->clock();
 	}
 	ret = icp_session_refresh(session, diag);
 	if (ret == ICP_EOK) {
@@ -89,24 +96,16 @@ void icp_session_close(icp_session_t *session)
 	icp_generations_close(&session->generations);
 }
 
-uint64_t icp_session_replaced(const icp_session_t *session)
+uint64_t icp_session_older(const icp_session_t *session, uint64_t number)
 {
 	uint64_t *numbers;
 	size_t count;
-	uint64_t found = session->current.generation;
-	const char *store = session->options.store;
-	uint64_t linked = icp_generations_linked(&session->generations);
-	if (session->current_code == ICP_EOK || linked == 0 ||
-		icp_generations_list(store, &numbers, &count, NULL) != ICP_EOK) {
-		return found;
+	uint64_t found = 0;
+	if (icp_generations_list(session->options.store, &numbers, &count, NULL) != ICP_EOK) {
+		return 0;
 	}
 	for (size_t i = 0; i < count && found == 0; i++) {
-		icp_store_info_t info;
-		uint64_t size;
-		if (numbers[i] < linked &&
-			icp_generations_info(store, numbers[i], &info, &size, NULL) == ICP_EOK) {
-			found = numbers[i];
-		}
+		found = numbers[i] < number ? numbers[i] : 0;
 	}
 	free(numbers);
 	return found;

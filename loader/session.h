@@ -15,9 +15,11 @@
 /*! What is the same for all commands that write. */
 typedef struct {
 	const char *store;
-	bool wait;                        /*!< For another loader to finish. */
-	int64_t now;                      /*!< Seconds. */
-	unsigned keep;                    /*!< Generations; 1 to ICP_KEEP_MAX. */
+	bool wait;              /*!< For another loader to finish. */
+	bool creates;           /*!< Makes the store where there is none. */
+	int64_t now;            /*!< Seconds. */
+	int64_t (*clock)(void); /*!< Says what is now, once the store is locked; or NULL. */
+	unsigned keep;          /*!< Generations; 1 to ICP_KEEP_MAX. */
 	enum icp_verdict rectify_overdue; /*!< Of the configuration; ICP_PASS without one. */
 	icp_notice_t notice;
 } icp_session_options_t;
@@ -34,6 +36,7 @@ typedef struct {
 /*!
  * \brief Begins. What options point at must outlive the session.
  * \retval ICP_EOK
+ * \retval ICP_ENOSTORE  there is no store, and none is to be made
  * \retval ICP_EBUSY, ICP_ESYS, ICP_ENOMEM
  */
 int icp_session_open(
@@ -45,11 +48,8 @@ void icp_session_close(icp_session_t *session);
 /*! \brief Reads anew what the current generation is. \retval as icp_session_open */
 int icp_session_refresh(icp_session_t *session, icp_diag_t *diag);
 
-/*!
- * \brief The generation that a new one will replace: the current one, or where that can't be read
- *        the newest before it that can; 0: none.
- */
-uint64_t icp_session_replaced(const icp_session_t *session);
+/*! \brief The newest generation that is older than a number, readable or not; 0: none. */
+uint64_t icp_session_older(const icp_session_t *session, uint64_t number);
 
 /*! \brief A number that no generation has. \retval ICP_EOK, ICP_ESYS, ICP_ENOMEM */
 int icp_session_number(const icp_session_t *session, uint64_t *number, icp_diag_t *diag);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "core/time.h"
+#include "loader/entities.h"
 #include "loader/slab.h"
 
 #define FIRST_SLOTS 64 /*!< A power of two. */
@@ -277,29 +278,8 @@ static int delete (icp_touched_t *touched, const icp_change_t *change)
 	return ICP_EOK;
 }
 
-/*! True for the entity's own number, and for those of its sites: with "-N" behind. */
-static bool is_of_entity(const icp_row_t *row, const icp_row_t *entity)
-{
-	size_t length = entity->number_length;
-	if (row->number_length < length || memcmp(row->number, entity->number, length) != 0) {
-		return false;
-	}
-	if (row->number_length == length) {
-		return true;
-	}
-	if (row->number[length] != '-' || row->number_length == length + 1) {
-		return false;
-	}
-	for (size_t i = length + 1; i < row->number_length; i++) {
-		if (row->number[i] < '0' || row->number[i] > '9') {
-			return false;
-		}
-	}
-	return true;
-}
-
-/*! Touches every node of the snapshot that may hold rows of an entity. */
-static int touch_entity(icp_touched_t *touched, const icp_row_t *entity)
+/*! Touches every node of the snapshot that holds rows of entities that are deregistered. */
+static int touch_entities(icp_touched_t *touched, const icp_entities_t *entities)
 {
 	icp_walk_t walk;
 	icp_node_t node;
@@ -307,11 +287,18 @@ static int touch_entity(icp_touched_t *touched, const icp_row_t *entity)
 	icp_walk_begin(&walk, touched->reader);
 	while ((ret = icp_walk_next(&walk, &node)) == 1) {
 		entry_t *entry;
-		if (memmem(node.rows, node.rows_length, entity->number, entity->number_length) ==
-			NULL) {
-			continue;
+		size_t at = 0;
+		bool theirs = false;
+		for (size_t i = 0; i < node.row_count && !theirs; i++) {
+			icp_row_t row;
+			size_t octets = icp_row_decode(&row, node.rows + at, node.rows_length - at);
+			if (octets == 0) {
+				return ICP_EDAMAGED;
+			}
+			theirs = icp_entities_hold(entities, &row);
+			at += octets;
 		}
-		ret = touch(touched, node.name, node.name_length, &entry);
+		ret = theirs ? touch(touched, node.name, node.name_length, &entry) : ICP_EOK;
 		if (ret != ICP_EOK) {
 			return ret;
 		}
@@ -319,14 +306,15 @@ static int touch_entity(icp_touched_t *touched, const icp_row_t *entity)
 	return ret;
 }
 
+/*! All nodes with rows of the entity were touched before. */
 static int deregister(icp_touched_t *touched, const icp_row_t *entity)
 {
-	int ret = touch_entity(touched, entity);
+	int ret = ICP_EOK;
 	for (size_t i = 0; i < touched->capacity && ret == ICP_EOK; i++) {
 		entry_t *entry = touched->slots[i];
 		for (size_t at = 0; entry != NULL && at < entry->count && ret == ICP_EOK; at++) {
 			icp_row_t row = entry->rows[at].row;
-			if (is_of_entity(&row, entity)) {
+			if (icp_entity_holds(entity, &row)) {
 				row.status = ICP_DEREGISTERED;
 				row.expires_at = ICP_TIME_NONE;
 				row.rectify_by = ICP_TIME_NONE;
@@ -337,26 +325,37 @@ static int deregister(icp_touched_t *touched, const icp_row_t *entity)
 	return ret;
 }
 
+/*! One walk finds the rows of all entities. */
+static int prepare(icp_touched_t *touched, const icp_changes_t *changes)
+{
+	icp_entities_t entities = {.items = NULL};
+	int ret = icp_entities_collect(&entities, changes);
+	if (ret == ICP_EOK && entities.count > 0) {
+		ret = touch_entities(touched, &entities);
+	}
+	icp_entities_deinit(&entities);
+	return ret;
+}
+
+static int apply_one(icp_touched_t *touched, const icp_change_t *change)
+{
+	switch (change->op) {
+	case ICP_OP_UPSERT:
+		return upsert(touched, change);
+	case ICP_OP_DELETE:
+		return delete (touched, change);
+	default:
+		return deregister(touched, &change->row);
+	}
+}
+
 int icp_touched_apply(icp_touched_t *touched, const icp_changes_t *changes)
 {
 	icp_change_t change;
 	size_t at = 0;
-	int ret;
-	while ((ret = icp_changes_next(changes, &at, &change)) == 1) {
-		switch (change.op) {
-		case ICP_OP_UPSERT:
-			ret = upsert(touched, &change);
-			break;
-		case ICP_OP_DELETE:
-			ret = delete (touched, &change);
-			break;
-		default:
-			ret = deregister(touched, &change.row);
-			break;
-		}
-		if (ret != ICP_EOK) {
-			return ret;
-		}
+	int ret = prepare(touched, changes);
+	while (ret == ICP_EOK && (ret = icp_changes_next(changes, &at, &change)) == 1) {
+		ret = apply_one(touched, &change);
 	}
 	return ret;
 }

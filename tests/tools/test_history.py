@@ -116,7 +116,7 @@ def test_text_that_is_far_larger_than_its_file(log, size):
 def test_other_files_are_passed_over(log):
     log.day("2026-11-23", HEADER + line("a.cn"))
     for name in ("pending", "notes.txt", "2026-11-2.csv.zst", "x2026-11-24.csv.zst",
-                 "2026-11-24.csv", "pending.damaged"):
+                 "2026-11-24.csv", "pending.damaged.1"):
         (log.audit / name).write_text("no log", encoding="utf-8")
     assert log.sequences("a.cn") == [7]
 

@@ -111,6 +111,7 @@ static inline icp_session_options_t site_options(const site_t *site)
 {
 	return (icp_session_options_t){
 		.store = site->store,
+		.creates = true,
 		.now = NOW,
 		.keep = ICP_KEEP_DEFAULT,
 		.notice = keep_notice,

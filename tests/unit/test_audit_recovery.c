@@ -151,8 +151,8 @@ static void recovery_from_a_damaged_batch(void **state)
 		assert_same(site, DAY, &states.before);
 		assert_false(is_there(site, PENDING));
 		assert_int_equal(last_notice[0] != '\0', !head);
-		assert_int_equal(is_there(site, PENDING ".damaged"), !head);
-		unlink(in_dir(site, PENDING ".damaged"));
+		assert_int_equal(is_there(site, PENDING ".damaged.1"), !head);
+		unlink(in_dir(site, PENDING ".damaged.1"));
 	}
 	icp_generations_close(&states.generations);
 }

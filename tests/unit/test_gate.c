@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "tests/unit/gate_help.h"
 
+#include "loader/update.h"
+
 #include <dirent.h>
 #include <lmdb.h>
 #include <pthread.h>
@@ -59,6 +61,41 @@ static void a_generation_that_a_seat_still_holds_comes_back(void **state)
 	link_to(*state, ICP_STORE_GENERATIONS "/0000000001.mdb");
 	assert_int_equal(judge(world.gate, 0, "new.example", GATED, 3), ICP_REASON_UNFILED);
 	assert_int_equal(judge(world.gate, 1, "old.example", GATED, 3), ICP_REASON_FILED);
+	close_world(&world);
+}
+
+/*! Leaves word in a generation, in a process of its own. */
+static void leave_word(const site_t *site, const char *name, uint64_t successor)
+{
+	pid_t child = fork();
+	if (child == 0) {
+		icp_update_t *update;
+		char path[512];
+		snprintf(path, sizeof path, "%s/%s", site->store, name);
+		bool done = icp_update_open(&update, path, true, NULL) == ICP_EOK &&
+			    icp_update_supersede(update, successor, NULL) == ICP_EOK;
+		_exit(done ? 0 : 1);
+	}
+	int status;
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_int_equal(status, 0);
+}
+
+/*! A rollback leaves word before the link is moved, and again when it is. */
+static void a_rollback_is_followed_at_once(void **state)
+{
+	world_t world = open_world(*state);
+	publish(*state, ROW("old.example"));
+	publish(*state, ROW("new.example"));
+	create_gate(&world, 1);
+	assert_int_equal(judge(world.gate, 0, "new.example", GATED, 1), ICP_REASON_FILED);
+	leave_word(*state, ICP_STORE_GENERATIONS "/0000000001.mdb", 0);
+	leave_word(*state, ICP_STORE_GENERATIONS "/0000000002.mdb", 1);
+	assert_int_equal(judge(world.gate, 0, "new.example", GATED, 1), ICP_REASON_FILED);
+	link_to(*state, ICP_STORE_GENERATIONS "/0000000001.mdb");
+	leave_word(*state, ICP_STORE_GENERATIONS "/0000000002.mdb", 1);
+	assert_int_equal(judge(world.gate, 0, "new.example", GATED, 1), ICP_REASON_UNFILED);
+	assert_int_equal(judge(world.gate, 0, "old.example", GATED, 1), ICP_REASON_FILED);
 	close_world(&world);
 }
 
@@ -315,6 +352,7 @@ int main(void)
 		IN_SITE(a_store_that_appears_is_used),
 		IN_SITE(a_new_generation_is_followed_at_once),
 		IN_SITE(a_generation_that_a_seat_still_holds_comes_back),
+		IN_SITE(a_rollback_is_followed_at_once),
 		IN_SITE(a_truncated_generation_is_refused),
 		IN_SITE(a_file_of_something_else_is_refused),
 		IN_SITE(another_format_version_is_refused),
