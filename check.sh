@@ -131,10 +131,15 @@ count_unit_tests() {
 
 # Tests with the programs.
 
-# run_pytest NAME BUILD ARGUMENT...: runs pytest on the programs of a build directory. What it
-# found is in $work/NAME.xml.
+# Where a run of pytest leaves what it found; without a space, which LD_PRELOAD does not bear.
+results_of() {
+	echo "$work/${1//[^a-z0-9]/-}"
+}
+
+# run_pytest NAME BUILD ARGUMENT...: runs pytest on the programs of a build directory.
 run_pytest() {
-	local name=$1 build=$2
+	local results build=$2
+	results=$(results_of "$1")
 	shift 2
 	cd "$root/tests"
 	export PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
@@ -149,14 +154,14 @@ run_pytest() {
 	# SIGINT, so that when time is up the tests still stop their servers; a shell has what it runs
 	# in the background ignore it.
 	exec env --default-signal=INT timeout --signal=INT --kill-after=30 1800 \
-		/usr/bin/python3 -m pytest -q --basetemp="$work/$name.pytest" \
-		--junitxml="$work/$name.xml" "$@"
+		/usr/bin/python3 -m pytest -q --basetemp="$results.pytest" \
+		--junitxml="$results.xml" "$@"
 }
 
 # Counts what a run of pytest found.
 count_pytest() {
 	local name=$1 counts
-	counts=$(/usr/bin/python3 - "$work/$name.xml" <<-'PYTHON' || true
+	counts=$(/usr/bin/python3 - "$(results_of "$name").xml" <<-'PYTHON' || true
 		import sys, xml.etree.ElementTree
 		suite = xml.etree.ElementTree.parse(sys.argv[1]).getroot().find("testsuite")
 		tests, *others = (int(suite.get(k)) for k in ("tests", "failures", "errors", "skipped"))
