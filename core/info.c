@@ -123,8 +123,8 @@ static int take_number(const icp_entry_t *entry, void *into)
 
 /*! What was read so far of the entries. */
 typedef struct {
-	icp_store_info_t *info;
 	XXH3_state_t state;
+	icp_store_info_t *info;
 	uint32_t found; /*!< A bit for each number. */
 	int64_t format;
 	char seal[NUMBER_MAX];

@@ -265,7 +265,7 @@ static char *make_path(const char *store, uint64_t number)
 int icp_generations_info(const char *store, uint64_t number, icp_store_info_t *info, uint64_t *size,
 	icp_diag_t *diag)
 {
-	icp_reader_t reader;
+	icp_reader_t reader = {.store = NULL};
 	int ret;
 	if (number == 0) {
 		ret = icp_reader_open_current(&reader, store, diag);
@@ -423,8 +423,8 @@ static bool mark_chain(
 
 void icp_generations_prune(const icp_generations_t *generations, unsigned keep)
 {
-	uint64_t *numbers;
-	size_t count;
+	uint64_t *numbers = NULL;
+	size_t count = 0;
 	if (icp_generations_list(generations->store, &numbers, &count, NULL) != ICP_EOK) {
 		return;
 	}

@@ -72,7 +72,7 @@ static int compare_places(const icp_node_t *node, uint64_t hash, const icp_touch
 static int merge(bucket_t *bucket, const icp_touched_node_t *touched, size_t count)
 {
 	size_t next = 0;
-	bucket->nodes = malloc((bucket->count + count + 1) * sizeof *bucket->nodes);
+	bucket->nodes = calloc(bucket->count + count + 1, sizeof *bucket->nodes);
 	if (bucket->nodes == NULL) {
 		return ICP_ENOMEM;
 	}
@@ -157,7 +157,7 @@ static int write_bucket(const icp_rewrite_t *rewrite, const bucket_t *bucket)
 int icp_rewrite_nodes(icp_rewrite_t *rewrite, const icp_touched_node_t *nodes, size_t count)
 {
 	for (size_t start = 0; start < count;) {
-		bucket_t bucket;
+		bucket_t bucket = {.octets = NULL};
 		size_t end = start;
 		int ret = find_bucket(rewrite, nodes[start].hash, &bucket);
 		if (ret != ICP_EOK) {

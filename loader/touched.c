@@ -42,6 +42,7 @@ icp_touched_t *icp_touched_create(icp_reader_t *reader)
 	}
 	touched->reader = reader;
 	touched->capacity = FIRST_SLOTS;
+	/* NOLINTNEXTLINE(bugprone-sizeof-expression): an array of pointers */
 	touched->slots = calloc(touched->capacity, sizeof *touched->slots);
 	if (touched->slots == NULL) {
 		free(touched);
@@ -86,6 +87,7 @@ static entry_t **find_slot(
 static int grow(icp_touched_t *touched)
 {
 	size_t capacity = 2 * touched->capacity;
+	/* NOLINTNEXTLINE(bugprone-sizeof-expression): an array of pointers */
 	entry_t **slots = calloc(capacity, sizeof *slots);
 	if (slots == NULL) {
 		return ICP_ENOMEM;
