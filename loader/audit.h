@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*!
- * The audit log: every change of a permission, in files of a day each,
+ * The audit log: every change of a permission that a load or a rollback makes, in files of a day
+ * each,
  *
  *   STORE/audit/YYYY-MM-DD.csv.zst   the day at UTC+8 of the load's time
  *   STORE/audit/pending              a batch on its way into such a file
@@ -11,9 +12,9 @@
  * The log tells neither less nor more than what was committed, wherever a load ends:
  *
  *   icp_audit_begin, icp_audit_add   the frame grows in the pending file
- *   icp_audit_prepare                it is whole and on the disk; room in the day's file is
- * reserved (the change is committed, and on the disk) icp_audit_commit                 the frame is
- * appended to the day's file; pending is removed
+ *   icp_audit_prepare                it is whole and on the disk; the day's file has room for it
+ *   (the change is committed, and on the disk)
+ *   icp_audit_commit                 it is appended to the day's file; pending is removed
  *
  * and icp_audit_recover, which the next load calls first, ends what was begun. A batch without a
  * line leaves no trace. One thread; the store must be locked.
