@@ -251,7 +251,7 @@ installation() {
 	for file in bin/icpgate sbin/icpgate-load lib/icpgate/icpgate.so; do
 		test -x "$work/stage$prefix/$file"
 	done
-	for file in icpgate.conf.example filing.sql; do
+	for file in icpgate.conf.example filing.sql icpgate-follow.service; do
 		test -s "$work/stage$prefix/etc/icpgate/$file"
 	done
 	for file in doc/*.[158]; do

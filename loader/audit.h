@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*!
- * The audit log: every change of a permission, in files of a day each,
+ * The audit log: every change of a permission by a load or a rollback, in files of a day each,
  *
  *   STORE/audit/YYYY-MM-DD.csv.zst   the day at UTC+8 of the load's time
  *   STORE/audit/pending              a batch on its way into such a file
