@@ -326,7 +326,6 @@ CREATE INDEX ON filing.published (filing.a_labels(domain));
 CREATE FUNCTION filing.fault(feed filing.published) RETURNS text LANGUAGE plpgsql IMMUTABLE AS $$
 DECLARE
 	name constant text := filing.a_labels(feed.domain);
-	label constant text := '[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?';
 	a_time constant text := '^[0-9]{4}-[0-9]{2}-[0-9]{2}'
 		'([Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?([Zz]|[+-][0-9]{2}:[0-9]{2}))?$';
 BEGIN
@@ -337,7 +336,8 @@ BEGIN
 	feed.rectify_by := coalesce(feed.rectify_by, '');
 	feed.licensed_addresses := coalesce(feed.licensed_addresses, '');
 	RETURN CASE
-		WHEN name !~ ('^(' || label || '\.)+' || label || '$') OR length(name) > 253
+		WHEN name !~ '^([a-z0-9-]+\.)+[a-z0-9-]+$' OR name ~ '(^|\.)-|-(\.|$)|[^.]{64}'
+			OR length(name) > 253
 			THEN 'domain is not a host name of two labels or more'
 		WHEN name ~ '^[0-9]{1,3}(\.[0-9]{1,3}){3}$' THEN 'domain is an address'
 		WHEN feed.provider !~ '^[a-z0-9-]{1,32}$'

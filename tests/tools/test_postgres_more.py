@@ -68,6 +68,8 @@ def test_a_link_of_a_site_without_a_number(filings, without):
            ("", "not a host name of two labels or more"),
            ("a..cn", "not a host name of two labels or more"),
            ("-a.cn", "not a host name of two labels or more"),
+           ("a.b-.cn", "not a host name of two labels or more"),
+           ("a.cn-", "not a host name of two labels or more"),
            ("a_b.cn", "not a host name of two labels or more"),
            ("a b.cn", "not a host name of two labels or more"),
            (f"{'a' * 64}.cn", "not a host name of two labels or more"),
