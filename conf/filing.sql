@@ -1,17 +1,32 @@
 -- SPDX-License-Identifier: BSD-3-Clause
--- A filing database for icpgate-load full --from and icpgate-load follow: PostgreSQL 15 or newer.
+-- A filing database for icpgate-load full --from and icpgate-load follow: PostgreSQL 15 or newer, with
+-- the encoding UTF8.
 --
 --     psql --single-transaction -v ON_ERROR_STOP=1 -f filing.sql DATABASE
 --
 -- Part 1 is a minimal schema of filings, all of it in the schema "filing". Part 2 is the view that
 -- makes the feed's rows out of it. Part 3 publishes the changes of the view and knows nothing of
--- the tables, part 4 are the triggers that tie them to it. Who has a filing database of his own
--- keeps part 3 as it is, writes his own icpgate_feed, and calls filing.publish from his own triggers.
+-- the tables, part 4 are the triggers that tie them to it, part 5 says who may call what. Who has a
+-- filing database of his own keeps part 3 as it is, writes his own icpgate_feed, and calls
+-- filing.publish from his own triggers.
 --
--- The loader reads the three relations named icpgate_...; its role needs nothing else:
+-- Who runs this file owns all of it, and the triggers publish in his name. Others need few rights:
 --
+--     -- The loader reads the three relations named icpgate_..., and nothing else.
 --     CREATE ROLE icpgate LOGIN;
 --     GRANT SELECT ON icpgate_feed, icpgate_changes, icpgate_sequence TO icpgate;
+--
+--     -- Applications that file. No right to publish: the triggers do it.
+--     CREATE ROLE filing_writer;
+--     GRANT USAGE ON SCHEMA filing TO filing_writer;
+--     GRANT SELECT, INSERT, UPDATE, DELETE ON filing.provider, filing.entity, filing.licence,
+--         filing.licence_address, filing.site, filing.site_domain, filing.access,
+--         filing.application, filing.inspection TO filing_writer;
+--
+--     -- The job that prunes every day, unless the owner does it.
+--     CREATE ROLE filing_pruner LOGIN;
+--     GRANT USAGE ON SCHEMA filing TO filing_pruner;
+--     GRANT EXECUTE ON FUNCTION filing.prune TO filing_pruner;
 
 
 -- Part 1: filings
@@ -140,6 +155,8 @@ CREATE TRIGGER approve AFTER UPDATE OF state ON filing.application FOR EACH ROW
 --
 -- Exactly the columns of icpgate-feed(5), as text in its form, one row for each pair of domain and
 -- provider. No row depends on the time of day: periods and deadlines take effect in the resolver.
+-- That a row keeps the feed's rules, as that nothing but "pending" goes without a number, is checked
+-- when it is published.
 
 -- Not to_char of a timestamptz alone, which would follow the session's time zone.
 CREATE FUNCTION filing.rfc3339(at timestamptz) RETURNS text LANGUAGE sql IMMUTABLE
@@ -174,7 +191,10 @@ LEFT JOIN (SELECT site_id, provider, rectify_by
 	USING (site_id, provider)
 LEFT JOIN filing.licence ON licence.licence_id = site.licence_id
 CROSS JOIN LATERAL (SELECT CASE
-	WHEN coalesce(entity.deregistered_at, site.deregistered_at) IS NOT NULL THEN 'deregistered'
+	WHEN coalesce(entity.deregistered_at, site.deregistered_at) IS NOT NULL THEN
+		-- A site without a number was never filed: nothing of it is left.
+		CASE WHEN coalesce(licence.licence_id, site.ordinal) IS NOT NULL
+			OR linked_at IS NOT NULL THEN 'deregistered' END
 	WHEN linked_at IS NOT NULL AND cancelled_at IS NULL THEN
 		CASE WHEN rectify_by IS NOT NULL THEN 'rectifying'
 		     WHEN open.kind = 'change' THEN 'changing'
@@ -228,6 +248,128 @@ CREATE TABLE filing.published (
 	PRIMARY KEY (domain, provider)
 );
 
+-- A label as in the "xn--" form, without that: RFC 3492.
+CREATE FUNCTION filing.punycode(label text) RETURNS text LANGUAGE plpgsql IMMUTABLE STRICT AS $$
+DECLARE
+	digits constant text := 'abcdefghijklmnopqrstuvwxyz0123456789';
+	points integer[] := array(SELECT ascii(letter)
+		FROM string_to_table(label, NULL) WITH ORDINALITY AS letters (letter, place) ORDER BY place);
+	basic constant text := regexp_replace(label, '[^\u0001-\u007f]', '', 'g');
+	coded text := basic || CASE WHEN basic <> '' THEN '-' ELSE '' END;
+	done integer := length(basic);
+	lowest integer := 128;
+	next_lowest integer;
+	delta bigint := 0;
+	bias integer := 72;
+	point integer;
+	rest bigint;
+	place integer;
+	threshold integer;
+BEGIN
+	WHILE done < cardinality(points) LOOP
+		SELECT min(candidate) INTO next_lowest FROM unnest(points) candidate
+			WHERE candidate >= lowest;
+		delta := delta + (next_lowest - lowest)::bigint * (done + 1);
+		lowest := next_lowest;
+		FOREACH point IN ARRAY points LOOP
+			IF point < lowest THEN
+				delta := delta + 1;
+			ELSIF point = lowest THEN
+				rest := delta;
+				place := 36;
+				LOOP
+					threshold := least(greatest(place - bias, 1), 26);
+					EXIT WHEN rest < threshold;
+					coded := coded || substr(digits,
+						(threshold + (rest - threshold) % (36 - threshold))::integer + 1, 1);
+					rest := (rest - threshold) / (36 - threshold);
+					place := place + 36;
+				END LOOP;
+				coded := coded || substr(digits, rest::integer + 1, 1);
+				delta := delta / CASE WHEN done = length(basic) THEN 700 ELSE 2 END;
+				done := done + 1;
+				delta := delta + delta / done;
+				bias := 0;
+				WHILE delta > 455 LOOP
+					delta := delta / 35;
+					bias := bias + 36;
+				END LOOP;
+				bias := bias + (36 * delta / (delta + 38))::integer;
+				delta := 0;
+			END IF;
+		END LOOP;
+		delta := delta + 1;
+		lowest := lowest + 1;
+	END LOOP;
+	RETURN coded;
+END $$;
+
+-- The one form of all the ways to write a domain: lower case, A-labels, no trailing dot. That of
+-- IDNA2008 with the mapping of UTS #46 for what people write, but no check of what may be written.
+CREATE FUNCTION filing.a_labels(domain text) RETURNS text LANGUAGE plpgsql IMMUTABLE STRICT AS $$
+BEGIN
+	IF domain ~ '[^\u0001-\u007f]' THEN
+		domain := array_to_string(array(
+			SELECT CASE WHEN label ~ '[^\u0001-\u007f]' THEN 'xn--' || filing.punycode(label)
+			            ELSE label END
+			FROM string_to_table(replace(lower(normalize(domain, NFKC)), '。', '.'), '.')
+				WITH ORDINALITY AS labels (label, place)
+			ORDER BY place), '.');
+	END IF;
+	RETURN regexp_replace(lower(domain), '\.$', '');
+END $$;
+
+CREATE INDEX ON filing.published (filing.a_labels(domain));
+
+-- Which of the feed's rules a row breaks first, if one: the loader would refuse every delta and every
+-- full feed with such a row. It alone knows the public suffixes and the characters of names.
+CREATE FUNCTION filing.fault(feed filing.published) RETURNS text LANGUAGE plpgsql IMMUTABLE AS $$
+DECLARE
+	name constant text := filing.a_labels(feed.domain);
+	a_time constant text := '^[0-9]{4}-[0-9]{2}-[0-9]{2}'
+		'([Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?([Zz]|[+-][0-9]{2}:[0-9]{2}))?$';
+BEGIN
+	-- What is empty is as good as missing.
+	feed.number := coalesce(feed.number, '');
+	feed.approved_at := coalesce(feed.approved_at, '');
+	feed.expires_at := coalesce(feed.expires_at, '');
+	feed.rectify_by := coalesce(feed.rectify_by, '');
+	feed.licensed_addresses := coalesce(feed.licensed_addresses, '');
+	RETURN CASE
+		WHEN name !~ '^([a-z0-9-]+\.)+[a-z0-9-]+$' OR name ~ '(^|\.)-|-(\.|$)|[^.]{64}'
+			OR length(name) > 253
+			THEN 'domain is not a host name of two labels or more'
+		WHEN name ~ '^[0-9]{1,3}(\.[0-9]{1,3}){3}$' THEN 'domain is an address'
+		WHEN feed.provider !~ '^[a-z0-9-]{1,32}$'
+			THEN 'provider is not 1 to 32 of a-z, 0-9 and hyphen'
+		WHEN coalesce(feed.status, '') NOT IN ('filed', 'changing', 'rectifying',
+			'transfer-preapproved', 'pending', 'transfer-cancelled', 'deregistered')
+			THEN 'status is not known'
+		WHEN feed.number = '' AND feed.status <> 'pending'
+			THEN 'number is missing for ' || feed.status
+		WHEN octet_length(feed.number) > 128 THEN 'number is over 128 octets'
+		WHEN feed.number ~ '[\u0001-\u001f\u007f-\u009f]' THEN 'number holds a control character'
+		WHEN feed.approved_at = '' AND feed.status = 'transfer-preapproved'
+			THEN 'approved_at is missing for transfer-preapproved'
+		WHEN feed.expires_at <> '' AND feed.status <> 'transfer-preapproved'
+			THEN 'expires_at is only for transfer-preapproved'
+		WHEN feed.rectify_by = '' AND feed.status = 'rectifying'
+			THEN 'rectify_by is missing for rectifying'
+		WHEN feed.rectify_by <> '' AND feed.status <> 'rectifying'
+			THEN 'rectify_by is only for rectifying'
+		WHEN feed.approved_at <> '' AND feed.approved_at !~ a_time
+			THEN 'approved_at is not a time or a date'
+		WHEN feed.expires_at <> '' AND feed.expires_at !~ a_time
+			THEN 'expires_at is not a time or a date'
+		WHEN feed.rectify_by <> '' AND feed.rectify_by !~ a_time
+			THEN 'rectify_by is not a time or a date'
+		WHEN feed.licensed_addresses !~ '^[0-9A-Fa-f:./ ]*$'
+			THEN 'licensed_addresses: not an address or a prefix'
+		WHEN cardinality(array_remove(string_to_array(feed.licensed_addresses, ' '), '')) > 256
+			THEN 'licensed_addresses are over 256'
+	END;
+END $$;
+
 -- What each sequence changed, a pair at most once. The columns but the first two are those of a
 -- delta feed; of a "delete" only op, domain and provider matter.
 CREATE TABLE public.icpgate_changes (
@@ -258,6 +400,9 @@ $$;
 -- in a statement of its own, find out which domains these are: another transaction may have brought
 -- some more. It may be called again in one transaction. The settings keep a plan for few rows, also
 -- in a session that made it when the tables were empty.
+--
+-- A row of them that breaks a rule of the feed, or is of the same domain and provider as another one,
+-- makes the transaction fail: no loader would take it, nor what is published after it.
 CREATE FUNCTION filing.publish(domains text[]) RETURNS void LANGUAGE plpgsql
 SECURITY DEFINER SET search_path = filing, public, pg_temp
 SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET enable_hashjoin = off
@@ -265,8 +410,12 @@ SET enable_mergejoin = off AS $$
 DECLARE
 	this bigint;
 	fresh boolean;
+	wrong text;
 BEGIN
 	PERFORM hold();
+	-- One that is written otherwise may be gone with this transaction, or be there still.
+	domains := array(SELECT unnest(domains) UNION SELECT domain FROM published
+		WHERE a_labels(domain) = ANY (array(SELECT a_labels(one) FROM unnest(domains) one)));
 	SELECT CASE WHEN numbered THEN sequence ELSE sequence + 1 END, NOT numbered
 		INTO STRICT this, fresh FROM icpgate_sequence;
 
@@ -298,6 +447,19 @@ BEGIN
 	IF found AND fresh THEN
 		UPDATE icpgate_sequence SET sequence = this, at = clock_timestamp(), numbered = true;
 		NOTIFY icpgate;
+	END IF;
+
+	SELECT format('icpgate_feed: %s %s: %s', domain, provider, what) INTO wrong FROM (
+		SELECT p.domain, p.provider, coalesce(fault(p), (
+			SELECT 'the pair is there as ' || other.domain || ' too' FROM published other
+				WHERE a_labels(other.domain) = a_labels(p.domain)
+					AND other.provider = p.provider AND other.domain <> p.domain
+				LIMIT 1)) AS what
+		FROM published p WHERE domain = ANY (domains)) checked
+		WHERE what IS NOT NULL ORDER BY domain, provider LIMIT 1;
+	IF found THEN
+		RAISE EXCEPTION USING ERRCODE = 'check_violation', MESSAGE = wrong,
+			HINT = 'icpgate-feed(5) has the rules of the feed''s rows.';
 	END IF;
 END $$;
 
@@ -402,3 +564,13 @@ CREATE TRIGGER refuse_truncate BEFORE TRUNCATE ON filing.application
 	EXECUTE FUNCTION filing.refuse_truncate();
 CREATE TRIGGER refuse_truncate BEFORE TRUNCATE ON filing.inspection
 	EXECUTE FUNCTION filing.refuse_truncate();
+
+
+-- Part 5: who may call what
+--
+-- Functions may be executed by everybody unless that is taken away. Triggers fire all the same. Only
+-- what the view calls is called in the name of who reads it. Triggers of one's own that publish have
+-- to be SECURITY DEFINER, as filing.touched is.
+
+REVOKE ALL ON ALL FUNCTIONS IN SCHEMA filing FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION filing.rfc3339 TO PUBLIC;

@@ -84,6 +84,9 @@ static int compare(icp_difference_t *difference, icp_diag_t *diag)
 {
 	icp_nodes_t a = icp_state_nodes(&difference->a);
 	icp_nodes_t b = icp_state_nodes(&difference->b);
+	if (difference->replay != NULL) {
+		b = icp_replay_over(difference->replay, b);
+	}
 	if (difference->rehearsal != NULL) {
 		a = icp_rehearsal_watch(difference->rehearsal, ICP_SIDE_A, a);
 		b = icp_rehearsal_watch(difference->rehearsal, ICP_SIDE_B, b);
@@ -114,12 +117,27 @@ static icp_judge_t make_judge(const icp_config_t *config, int64_t now)
 
 static void difference_deinit(icp_difference_t *difference)
 {
+	icp_replay_destroy(difference->replay);
 	icp_state_close(&difference->b);
 	icp_state_close(&difference->a);
 	icp_guard_deinit(&difference->guard);
 	icp_rehearsal_destroy(difference->rehearsal);
 	icp_slab_deinit(&difference->slab);
 	free(difference->flips);
+}
+
+/*! A full load would apply what the store has beyond the feed, and its guard counts that. */
+static int read_deltas(icp_difference_t *difference, icp_diag_t *diag)
+{
+	const icp_state_t *a = &difference->a;
+	const icp_state_t *b = &difference->b;
+	if (a->is_feed || !b->is_feed || !b->has_sequence || b->info.sequence < a->info.base ||
+		b->info.sequence >= a->info.sequence) {
+		return ICP_EOK;
+	}
+	difference->replayed = a->info.sequence - b->info.sequence;
+	return icp_replay_create(
+		&difference->replay, &difference->a.reader, b->info.sequence, diag);
 }
 
 /*! Reads all, names first: what is wrong with them is told before the feeds are read. */
@@ -135,6 +153,9 @@ static int read_all(icp_difference_t *difference, const icp_tool_t *tool, char *
 	}
 	if (code == ICP_EOK) {
 		code = icp_state_open(&difference->b, arguments[1], store, &difference->a, diag);
+	}
+	if (code == ICP_EOK) {
+		code = read_deltas(difference, diag);
 	}
 	return code;
 }

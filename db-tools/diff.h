@@ -5,6 +5,7 @@
 #pragma once
 
 #include "db-tools/rehearsal.h"
+#include "db-tools/replay.h"
 #include "db-tools/state.h"
 #include "db-tools/tools.h"
 #include "loader/guard.h"
@@ -24,6 +25,8 @@ typedef struct {
 typedef struct {
 	icp_state_t a;
 	icp_state_t b;
+	icp_replay_t *replay; /*!< NULL: a has no deltas that a full load of b would apply. */
+	uint64_t replayed;    /*!< How many it has. */
 	int64_t at;
 	uint64_t added; /*!< Rows. */
 	uint64_t removed;

@@ -52,6 +52,16 @@ static void print_state(const char *side, const icp_state_t *state)
 	printf("%s rows\n", rows);
 }
 
+static void print_replayed(const icp_difference_t *difference)
+{
+	if (difference->replay != NULL) {
+		char count[ICP_COUNT_TEXT_MAX];
+		icp_count_format(difference->replayed, count);
+		printf("   with %s newer delta%s of A applied, as by a full load\n", count,
+			difference->replayed == 1 ? "" : "s");
+	}
+}
+
 static void print_rows(const icp_difference_t *difference)
 {
 	char added[ICP_COUNT_TEXT_MAX];
@@ -144,6 +154,7 @@ int icp_difference_print(icp_difference_t *difference)
 {
 	print_state("A", &difference->a);
 	print_state("B", &difference->b);
+	print_replayed(difference);
 	print_rows(difference);
 	print_permissions(&difference->guard);
 	int code = difference->rehearsal != NULL ? print_names(difference) : ICP_EOK;
@@ -249,11 +260,11 @@ static int write_list(const icp_difference_t *difference)
 
 int icp_difference_print_json(icp_difference_t *difference)
 {
-	json_t *object = json_pack("{s:o, s:o, s:o, s:{s:I, s:I, s:I}, s:o}", "a",
-		json_state(&difference->a), "b", json_state(&difference->b), "at",
-		icp_json_time(difference->at), "rows", "added", (json_int_t)difference->added,
-		"removed", (json_int_t)difference->removed, "changed",
-		(json_int_t)difference->changed, "permissions",
+	json_t *object = json_pack("{s:o, s:o, s:I, s:o, s:{s:I, s:I, s:I}, s:o}", "a",
+		json_state(&difference->a), "b", json_state(&difference->b), "replayed",
+		(json_int_t)difference->replayed, "at", icp_json_time(difference->at), "rows",
+		"added", (json_int_t)difference->added, "removed", (json_int_t)difference->removed,
+		"changed", (json_int_t)difference->changed, "permissions",
 		json_permissions(&difference->guard));
 	json_t *names = NULL;
 	int code = object != NULL ? ICP_EOK : ICP_ENOMEM;

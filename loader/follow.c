@@ -30,6 +30,14 @@ static bool stops_within(const work_t *work, int milliseconds)
 	return poll(&watched, 1, milliseconds) > 0;
 }
 
+static int changes_gone(uint64_t sequence, icp_diag_t *diag)
+{
+	return icp_fail(diag, ICP_EGUARD,
+		ICP_PG_CHANGES ": the changes of sequence %" PRIu64
+			       " are there no more: load the database full",
+		sequence);
+}
+
 /*! Reads all changes of a delta that was begun. */
 static int collect(icp_stream_t *stream, icp_changes_t *changes, icp_bad_t *bad, icp_diag_t *diag)
 {
@@ -71,6 +79,10 @@ static int read_changes(work_t *work, uint64_t sequence, icp_changes_t *changes,
 	if (ret == ICP_EOK) {
 		ret = collect(stream, changes, &result->bad, diag);
 		icp_stream_close(stream);
+	}
+	/* Each sequence has some, but they may be pruned after their sequence was looked up. */
+	if (ret == ICP_EOK && icp_changes_count(changes) == 0) {
+		return changes_gone(sequence, diag);
 	}
 	return ret;
 }
@@ -150,10 +162,7 @@ static int plan(work_t *work, icp_pg_commit_t commits[COMMITS_MAX], size_t *coun
 	}
 	for (size_t i = 0; i < *count || (i == 0 && newest > after); i++) {
 		if (i == *count || commits[i].sequence != after + i + 1) {
-			return icp_fail(diag, ICP_EGUARD,
-				ICP_PG_CHANGES ": the changes of sequence %" PRIu64
-					       " are there no more: load the database full",
-				after + i + 1);
+			return changes_gone(after + i + 1, diag);
 		}
 	}
 	return ICP_EOK;
