@@ -38,25 +38,31 @@ SETTINGS = {
 def programs():
     given = os.environ.get("ICP_POSTGRES")
     found = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parent.name))
+    assert given or found, "no PostgreSQL server is installed: see tools/get-postgres"
     return Path(given) if given else found[-1]
 
 
-def wait_until(condition, what):
-    end = time.monotonic() + DEADLINE
+def wait_until(condition, what, seconds=DEADLINE):
+    end = time.monotonic() + seconds
     while not (value := condition()):
-        assert time.monotonic() < end, f"not within {DEADLINE} s: {what}"
+        assert time.monotonic() < end, f"not within {seconds} s: {what}"
         time.sleep(0.01)
     return value
 
 
 class Postgres:
     def __init__(self):
-        # A short path: that of the socket in it may have 107 octets at most.
-        self.directory = Path(tempfile.mkdtemp(prefix="icpgate-pg-"))
-        self.data = self.directory / "data"
+        self.directory = None
+        self.data = None
         self.server = None
         self.databases = 0
         self.as_user = {}
+
+    def make(self):
+        """Makes the directory and a cluster in it; remove() is for what was made by half, too."""
+        # A short path: that of the socket in it may have 107 octets at most.
+        self.directory = Path(tempfile.mkdtemp(prefix="icpgate-pg-"))
+        self.data = self.directory / "data"
         if os.geteuid() == 0:
             self.as_user = {"user": "nobody", "group": "nogroup", "extra_groups": []}
             shutil.chown(self.directory, "nobody", "nogroup")
@@ -69,6 +75,8 @@ class Postgres:
         return " ".join(f"{key}={value}" for key, value in settings.items())
 
     def start(self):
+        if self.directory is None:
+            self.make()
         options = SETTINGS | {"unix_socket_directories": self.directory}
         with open(self.directory / "log", "ab") as log:
             self.server = subprocess.Popen(
@@ -94,7 +102,8 @@ class Postgres:
 
     def remove(self):
         self.stop(signal.SIGQUIT)
-        shutil.rmtree(self.directory)
+        if self.directory is not None:
+            shutil.rmtree(self.directory)
 
     def database(self):
         """Makes a database with the filing schema and returns it."""

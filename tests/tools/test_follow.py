@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """icpgate-load follow: changes of a PostgreSQL database, applied as they are committed."""
 
+import fcntl
 import random
 import signal
 import subprocess
@@ -8,9 +9,13 @@ import threading
 
 import pytest
 
-from operator_tool import LOADER
+from loads import Loads, by_file
+from operator_tool import LOADER, NUMBER
 from postgres import DEADLINE, wait_until
-from test_postgres import NUMBER, Loads, by_file
+
+PERMITTING = {"filed", "changing"}
+# In far less than the heartbeat (HEARTBEAT_MS of loader/follow.c, 60 s), by which it also looks.
+WOKEN_WITHIN = 10
 
 
 class Follower(Loads):
@@ -60,6 +65,29 @@ class Follower(Loads):
     def says(self, text, count=1):
         wait_until(lambda: self.messages().count(text) >= count, f"{text!r} in {self.log}")
 
+    def logged_once(self):
+        """The audit log has one line for each change of a permission that was published, and no
+        other: nothing was applied or logged twice. For a store whose full feed was empty, domains
+        in ASCII, and no statuses that end by time."""
+        known, lines = {}, []
+        for sequence, _, *pair, status in self.filings.changes():
+            before, after = known.get(tuple(pair), "none"), status or "none"
+            known[tuple(pair)] = after
+            if (before in PERMITTING) != (after in PERMITTING):
+                lines.append((*pair, before, after, "1", str(sequence),
+                              f"postgresql:icpgate_changes/{sequence}"))
+        found = self.audit()
+        assert [line[5] for line in found] == [line[5] for line in lines]
+        assert sorted(found) == sorted(lines)
+        assert lines
+
+    def is_idle(self):
+        """It listens, has found nothing to do, and waits."""
+        return self.filings.one(
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
+            " AND application_name = 'icpgate-load' AND state = 'idle'"
+            " AND query LIKE '%icpgate_changes WHERE sequence >%'")
+
     def sessions(self):
         """Process numbers of the server's backends that serve followers, once they looked."""
         return [pid for pid, in self.filings.execute(
@@ -93,6 +121,21 @@ def test_commits_are_applied_as_they_come(filings, follower):
     filings.decide(filings.apply(site, "qcloud", "deregister-entity"), "approved")
     follower.catches_up()
     assert {row[2] for row in follower.dump()} == {"deregistered"}
+    assert follower.stop() == 0
+    log = follower.audit()
+    assert ("a.cn", "qcloud", "none", "filed", "1", "1", "postgresql:icpgate_changes/1") in log
+    assert all(line[6] == f"postgresql:icpgate_changes/{line[5]}" for line in log)
+
+
+def test_it_is_woken_by_a_commit(filings, follower):
+    """Not by its heartbeat."""
+    site = filings.filed("a.cn")
+    assert follower.once().returncode == 0
+    follower.start()
+    for _ in range(3):
+        wait_until(lambda: follower.is_idle() and follower.caught_up(), "it waits")
+        toggle(filings, site)
+        wait_until(follower.caught_up, "it is woken", WOKEN_WITHIN)
     assert follower.stop() == 0
 
 
@@ -186,6 +229,7 @@ def test_sessions_that_are_terminated(filings, follower):
     follower.catches_up()
     assert "postgresql: connected again\n" in follower.messages()
     assert follower.stop() == 0
+    follower.logged_once()
 
 
 def test_kills(filings, follower):
@@ -194,14 +238,20 @@ def test_kills(filings, follower):
     sites = [filings.filed(f"d{i}.cn", ordinal=i) for i in range(1, 6)]
     filings.execute("INSERT INTO filing.access SELECT site_id, 'acloud', now() FROM filing.site")
     finished = threading.Event()
+    failures = []
 
     def change():
-        connection = filings.connect()
-        while not finished.is_set():
-            with connection, connection.cursor() as cursor:
-                cursor.execute("UPDATE filing.access SET cancelled_at = CASE WHEN cancelled_at IS"
-                               " NULL THEN now() END WHERE site_id = %s", [draw.choice(sites)])
-            finished.wait(0.01)
+        choose = random.Random(5)
+        try:
+            connection = filings.connect()
+            while not finished.is_set():
+                with connection, connection.cursor() as cursor:
+                    cursor.execute("UPDATE filing.access SET cancelled_at = CASE WHEN cancelled_at"
+                                   " IS NULL THEN now() END WHERE site_id = %s",
+                                   [choose.choice(sites)])
+                finished.wait(0.01)
+        except Exception as error:  # raised by the test
+            failures.append(error)
 
     writer = threading.Thread(target=change)
     writer.start()
@@ -209,14 +259,18 @@ def test_kills(filings, follower):
         for _ in range(15):
             enough = follower.status()["sequence"] + draw.randrange(1, 4)
             follower.start()
-            wait_until(lambda least=enough: follower.status()["sequence"] >= least, "it applies")
+            wait_until(lambda least=enough: failures or follower.status()["sequence"] >= least,
+                       "it applies")
             assert follower.stop(signal.SIGKILL) == -signal.SIGKILL
     finally:
         finished.set()
         writer.join()
+    if failures:
+        raise failures[0]
     done = follower.once()
     assert done.returncode == 0, done.stderr
     follower.agrees()
+    follower.logged_once()
 
 
 def test_changes_that_were_pruned(filings, follower):
@@ -266,13 +320,31 @@ def test_a_bad_row_stops_it_until_the_database_is_loaded(filings, follower):
 
 def test_a_full_load_beside_it(filings, follower):
     sites = [filings.filed(f"d{i}.cn", ordinal=i) for i in range(1, 6)]
+    before = follower.status()["generation"]
     follower.start()
     for site in sites:
         toggle(filings, site)
-        assert follower.full(filings).returncode in (0, 1)
+        done = follower.full(filings)
+        assert done.returncode == 0, done.stderr
         toggle(filings, site)
     follower.catches_up()
     assert follower.stop() == 0
+    assert follower.status()["generation"] == before + 5
+
+
+def test_another_loader_holds_the_store(filings, follower):
+    filings.filed("a.cn")
+    with open(follower.store / "lock", "rb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        done = follower.load("follow", "--once", "--no-wait", "--from", filings.conninfo())
+        assert done.returncode == 4
+        assert "another loader" in done.stderr
+        follower.start("--once")
+        follower.says("another loader holds the store, waiting for it\n")
+        assert follower.process.poll() is None
+        assert follower.status()["sequence"] == 0
+    assert follower.process.wait(DEADLINE) == 0
+    follower.agrees()
 
 
 def test_without_a_store_or_a_server(tmp_path, filings):

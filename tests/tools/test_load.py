@@ -10,7 +10,7 @@ import subprocess
 
 import pytest
 
-from operator_tool import COLUMNS, LOADER, NUMBER
+from operator_tool import COLUMNS, ICPGATE, LOADER, NUMBER
 
 HEADER = ",".join(COLUMNS) + "\n"
 
@@ -49,6 +49,23 @@ class Site:
     def status(self):
         return json.loads(self.run("status", "--json").stdout)
 
+    def delta(self, sequence, lines, *arguments):
+        text = f"op,{HEADER}" + "".join(f"upsert,{each}" for each in lines)
+        feed = self.feed.with_name("d.csv")
+        feed.write_text(text, encoding="utf-8")
+        feed.with_name("d.csv.json").write_text(json.dumps({
+            "kind": "delta", "sequence": sequence, "as_of": "2026-11-23T02:00:00+08:00",
+            "rows": len(lines), "sha256": hashlib.sha256(text.encode()).hexdigest()}),
+            encoding="utf-8")
+        return self.run("delta", *arguments, feed)
+
+    def generations(self):
+        """Numbers of those whose files are there; nothing else may lie beside them."""
+        names = sorted(path.name for path in (self.store / "generations").iterdir())
+        numbers = [int(name.removesuffix(".mdb")) for name in names if name.endswith(".mdb")]
+        assert names == [f"{number:010}.{end}" for number in numbers for end in ("mdb", "mdb-lock")]
+        return numbers
+
 
 @pytest.fixture(name="site")
 def make_site(tmp_path):
@@ -75,6 +92,102 @@ def test_status_in_text(site):
 @pytest.mark.parametrize("arguments", [[], ["full"], ["delta"], ["rollback", "x"], ["full", "a", "b"], ["-x"]])
 def test_usage_errors_exit_2(site, arguments):
     assert site.run(*arguments).returncode == 2
+
+
+@pytest.mark.parametrize("arguments", [
+    *(["full", "--keep", value, "f.csv"] for value in ("0", "1001", "x", "", "-1", "3x", "1.5")),
+    ["rollback", "--keep", "3"], ["status", "--keep", "3"],
+    *(["full", "--max-lost", value, "f.csv"] for value in ("100.1", "101", "x", "", "-1", "5x", "1.")),
+    ["delta", "--max-lost", "5", "d.csv"], ["rollback", "--force"],
+])
+def test_values_and_commands_that_options_are_not_for(site, arguments):
+    done = site.run(*arguments)
+    assert done.returncode == 2
+    assert arguments[1] in done.stderr
+    assert not site.store.exists()
+
+
+def load_times(site, times, *arguments):
+    for _ in range(times):
+        site.write(line("a.cn"))
+        done = site.full("--no-manifest", *arguments)
+        assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("keep, kept", [
+    ([], [5, 6, 7]), (["--keep", "1"], [7]), (["--keep", "2"], [6, 7]),
+    (["--keep", "5"], [3, 4, 5, 6, 7]), (["--keep", "1000"], [1, 2, 3, 4, 5, 6, 7]),
+])
+def test_so_many_generations_are_kept(site, keep, kept):
+    load_times(site, 6, "--keep", "1000")
+    assert site.generations() == [1, 2, 3, 4, 5, 6]
+    load_times(site, 1, *keep)
+    assert site.generations() == kept
+    assert (site.run("rollback").returncode == 0) == (len(kept) > 1)
+
+
+@pytest.mark.parametrize("keep, kept", [("1", [6]), ("2", [4, 6]), ("5", [1, 2, 3, 4, 6])])
+def test_after_a_rollback_those_are_kept_that_were_current_before(site, keep, kept):
+    """The one that was rolled back from is none of them."""
+    load_times(site, 5, "--keep", "1000")
+    assert site.run("rollback").returncode == 0
+    assert site.generations() == [1, 2, 3, 4, 5]
+    load_times(site, 1, "--keep", keep)
+    assert site.generations() == kept
+    back = [site.status()["generation"] for _ in kept if site.run("rollback").returncode == 0]
+    assert back == kept[-2::-1]
+
+
+def test_a_delta_that_needs_a_new_generation_keeps_so_many(site):
+    """It does once a reader that stands still has made the file grow; others remove nothing."""
+    many = [f"name{i}.cn" for i in range(100_000)]
+    for sequence in (1, 2):
+        site.write(line("a.cn"), sequence=sequence)
+        assert site.full("--keep", "5").returncode == 0
+    site.write(*(line(name) for name in many), sequence=3)
+    assert site.full("--keep", "5", "--force").returncode == 0
+    with subprocess.Popen([ICPGATE, "--store", site.store, "dump"],
+                          stdout=subprocess.PIPE) as reader:
+        try:
+            # It holds its snapshot until it has written all, and its pipe is full by then.
+            assert reader.stdout.read(100)
+            for sequence in range(4, 40):
+                assert site.generations() == [1, 2, 3]
+                status = ["filed", "changing"][sequence % 2]
+                lines = [line(name, status) for name in many[::20]]
+                done = site.delta(sequence, lines, "--keep", "2")
+                assert done.returncode == 0, done.stderr
+                if site.status()["generation"] != 3:
+                    break
+        finally:
+            reader.kill()
+    assert site.status()["generation"] == 4
+    assert site.generations() == [3, 4]
+    assert site.run("rollback").returncode == 0
+
+
+@pytest.mark.parametrize("lost, arguments, status", [
+    (100, ["--max-lost", "0"], 0),
+    (101, ["--max-lost", "0"], 1),
+    (101, [], 1),
+    (101, ["--max-lost", "5"], 0),
+    (102, ["--max-lost", "5"], 1),
+    (102, ["--max-lost", "5.05%"], 0),
+    (2020, ["--max-lost", "99.999999"], 1),
+    (2020, ["--max-lost", "100"], 0),
+    (2020, ["--force"], 0),
+    (2020, ["--force", "--max-lost", "0"], 0),
+])
+def test_so_many_permissions_may_be_lost(site, lost, arguments, status):
+    """Of 2,020 that there are; 101 of them are 5%."""
+    lines = [line(f"name{i}.cn") for i in range(2020)]
+    site.write(*lines)
+    assert site.full("--no-manifest").returncode == 0
+    site.write(*lines[lost:])
+    done = site.full("--no-manifest", *arguments)
+    assert done.returncode == status, done.stderr
+    assert site.status()["rows"] == (2020 if status else 2020 - lost)
+    assert status == 0 or f": {lost:,} of 2,020 permissions would be lost" in done.stderr
 
 
 def test_older_sequence_exits_1(site):
