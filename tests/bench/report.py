@@ -50,10 +50,18 @@ def markdown_table(rows):
     return "\n".join(lines)
 
 
+PLOT = """
+The plot's times for an answer are CPU time of the daemon for an answer to an unfiled name, which must be
+judged each time, less the same without the policy.
+
+![Time and memory over the size of the index](scaling.svg)
+"""
+
+
 def write(path, rows):
-    """Puts the table into a document, in place of the one that is there."""
+    """Puts the table, with the plot below, into a document, in place of what is there."""
     text = path.read_text(encoding="utf-8")
     head, rest = text.split(BEGIN, maxsplit=1)
     _, tail = rest.split(END, maxsplit=1)
-    text = f"{head}{BEGIN}\n{markdown_table(rows)}\n{END}{tail}"
+    text = f"{head}{BEGIN}\n{markdown_table(rows)}\n{PLOT}{END}{tail}"
     path.write_text(text, encoding="utf-8")
