@@ -311,7 +311,7 @@ if [ "$failed" -eq "$before" ]; then
 	step 'files of make install' installation
 	run 'unit tests with sanitizers' unit_tests
 	count_unit_tests 'unit tests with sanitizers'
-	pytest_begin 'tests of the programs' build tools model replay
+	pytest_begin 'tests of the programs' build tools model replay bench
 	pytest_step 'tests of the resolver' build e2e
 	pytest_end 'tests of the programs'
 	step 'threads with TSan' threads
