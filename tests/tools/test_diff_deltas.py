@@ -75,7 +75,7 @@ class Ahead:
         told = self.diff("current", feed, "--names", names)
         loaded = self.directory / "loaded"
         shutil.rmtree(loaded, ignore_errors=True)
-        shutil.copytree(self.store, loaded)
+        shutil.copytree(self.store, loaded, symlinks=True)
         self.load("full", "--force", feed, store=loaded)
         done = self.diff("1", "2", "--names", names, store=loaded)
         for key in ("rows", "permissions", "names", "list"):
