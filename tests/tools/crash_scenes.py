@@ -117,10 +117,23 @@ def rollback(_, __):
     return Rollback()
 
 
+def one_kept(make):
+    """The same, and no generation is kept but the current one."""
+
+    def make_it(feeds, model):
+        step = make(feeds, model)
+        step.arguments += ["--keep", "1"]
+        return step
+
+    return make_it
+
+
 STEPS = {
     "first full": first_full,
     "full": full_with_newer_deltas,
+    "full, one kept": one_kept(full_with_newer_deltas),
     "delta": one_delta,
+    "delta, one kept": one_kept(one_delta),
     "deltas": three_deltas,
     "rollback": rollback,
 }

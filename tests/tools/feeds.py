@@ -331,7 +331,7 @@ def walk(path):
         yield type(path)(directory), directories, names
 
 
-# Commands of the loader: `arguments`, and what comes of them in a model. outcomes() gives the models
+# Commands of the loader: `arguments`, to which options may be added, and what comes of them in a model. outcomes() gives the models
 # that a loader may leave when it is ended, in order, the first is the one given; the last one is
 # left if it is not; and its exit status.
 
