@@ -5,7 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/time.h"
 #include "loader/changes.h"
+#include "loader/entities.h"
 #include "loader/slab.h"
 
 /*! A pair that a delta puts or deletes. What it leads to lies in the slab. */
@@ -258,7 +260,11 @@ static int put_row(icp_replay_t *replay, icp_node_t *node, const icp_row_t *row)
 static int put_own(icp_replay_t *replay, icp_node_t *node, icp_row_t row)
 {
 	for (size_t i = 0; i < replay->entity_count; i++) {
-		icp_change_deregister(&replay->entities[i], &row);
+		if (icp_entity_holds(&replay->entities[i], &row)) {
+			row.status = ICP_DEREGISTERED;
+			row.expires_at = ICP_TIME_NONE;
+			row.rectify_by = ICP_TIME_NONE;
+		}
 	}
 	return put_row(replay, node, &row);
 }

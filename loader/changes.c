@@ -27,38 +27,6 @@ struct icp_changes {
 	bool sealed;
 };
 
-/*! True for the entity's own number, and for those of its sites: with "-N" behind. */
-static bool is_of_entity(const icp_row_t *row, const icp_row_t *entity)
-{
-	size_t length = entity->number_length;
-	if (row->number_length < length || memcmp(row->number, entity->number, length) != 0) {
-		return false;
-	}
-	if (row->number_length == length) {
-		return true;
-	}
-	if (row->number[length] != '-' || row->number_length == length + 1) {
-		return false;
-	}
-	for (size_t i = length + 1; i < row->number_length; i++) {
-		if (row->number[i] < '0' || row->number[i] > '9') {
-			return false;
-		}
-	}
-	return true;
-}
-
-bool icp_change_deregister(const icp_row_t *entity, icp_row_t *row)
-{
-	if (!is_of_entity(row, entity)) {
-		return false;
-	}
-	row->status = ICP_DEREGISTERED;
-	row->expires_at = ICP_TIME_NONE;
-	row->rectify_by = ICP_TIME_NONE;
-	return true;
-}
-
 static icp_changes_t *create(size_t room)
 {
 	icp_changes_t *changes = calloc(1, sizeof *changes);

@@ -16,8 +16,6 @@
  */
 #pragma once
 
-#include <stdbool.h>
-
 #include "core/name.h"
 #include "core/row.h"
 
@@ -35,14 +33,6 @@ typedef struct {
 			    ICP_OP_DEREGISTER_ENTITY: number. What an op has no use for is zero,
 			    and times are ICP_TIME_NONE. */
 } icp_change_t;
-
-/*!
- * \brief What ICP_OP_DEREGISTER_ENTITY does to a row: one with the entity's own number or with that
- *        of one of its sites, "-N" behind it, becomes deregistered, and its deadlines go.
- * \param entity  the change's row
- * \return false: the row is not of this entity, and is as it was
- */
-bool icp_change_deregister(const icp_row_t *entity, icp_row_t *row);
 
 typedef struct icp_changes icp_changes_t;
 
