@@ -56,6 +56,8 @@ class DamageWorld:
         self.directory = directory
         self.module = module
         self.on_no_index = changes.get("on_no_index", "pass")
+        # What becomes of an answer that can't be judged.
+        self.when_lost = self.on_no_index
         self.nsd = start(stack, Nsd(directory, {"cn": zone("cn", CN)}))
         self.site = Site(commands, directory, [], changes)
         self.store = Store(commands, self.site.store)
@@ -108,7 +110,7 @@ class DamageWorld:
         return [f"q{number}.{name}" for name in [*ASKED, *FOREIGN]]
 
     def check(self, answers):
-        """Each must be right, or what on_no_index says; counts them."""
+        """Each must be right, or what is said of those that can't be judged; counts them."""
         assert self.unbound.is_running(), f"the resolver ended:\n{self.unbound.log[-3000:]}"
         return Counter(self.check_answer(each) for each in answers)
 
@@ -128,9 +130,9 @@ class DamageWorld:
             said = ede(response)[1].split(" ")[0]
             if said == reason and reason not in PERMITTING:
                 return "right"
-            assert (said, self.on_no_index) == ("no-index", "block"), f"{reason}: {response}"
+            assert (said, self.when_lost) == ("no-index", "block"), f"{reason}: {response}"
             return "no-index"
-        assert (found, self.on_no_index) == ([OURS], "pass"), f"{reason}: {response}"
+        assert (found, self.when_lost) == ([OURS], "pass"), f"{reason}: {response}"
         return "no-index"
 
     def wait_for_truth(self, rounds=None):

@@ -2,7 +2,8 @@
 """The store stands on a file system that fills up, at many points of each command: the loader says so
 and leaves the store as it was, and works again when there is room.
 
-Needs the right to mount a tmpfs in a namespace of its own; without it these tests are skipped.
+Needs the right to mount a tmpfs in a namespace of its own, be it as root of a namespace of users;
+without it these tests are skipped.
 """
 
 import os
@@ -20,6 +21,8 @@ PAGE = 4096
 PAGES = 1024
 # How many points at most, in a short run.
 POINTS = 20
+# Pages for what is made and removed again.
+MORE = 40
 
 
 class Disk:
@@ -28,9 +31,15 @@ class Disk:
     def __init__(self, directory):
         self.mount_point = directory / "disk"
         self.mount_point.mkdir()
-        script = f'mount -t tmpfs -o size={PAGES * PAGE} none "$0" && echo ready && exec sleep 3600'
+        # It ends with this process, however that ends.
+        wait = "exec setpriv --pdeathsig KILL sleep infinity"
+        script = f'mount -t tmpfs -o size={PAGES * PAGE} none "$0" && echo ready && {wait}'
+        # Who is not root becomes it in a namespace of users, where that is permitted.
+        is_root = os.geteuid() == 0
+        make_user = [] if is_root else ["--user", "--map-root-user"]
+        use_user = [] if is_root else ["--user", "--preserve-credentials"]
         self.holder = subprocess.Popen(
-            ["unshare", "--mount", "sh", "-c", script, self.mount_point],
+            ["unshare", *make_user, "--mount", "sh", "-c", script, self.mount_point],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -38,7 +47,7 @@ class Disk:
         )
         self.is_ready = self.holder.stdout.readline() == "ready\n"
         # Programs must be in the namespace; this process may look in from here.
-        self.prefix = ["nsenter", f"--mount=/proc/{self.holder.pid}/ns/mnt"]
+        self.prefix = ["nsenter", f"--target={self.holder.pid}", *use_user, "--mount"]
         self.root = Path(f"/proc/{self.holder.pid}/root") / str(self.mount_point)[1:]
         self.filler = self.root / "filler"
 
@@ -99,12 +108,18 @@ def fresh_store(scene, disk):
     return store
 
 
+def pages_of(store):
+    """Pages of each of its files."""
+    return {name: -(-(store.path / name).lstat().st_blocks * 512 // PAGE) for name in store.files()}
+
+
 def need_of(scene, disk):
-    """Pages that the command takes, and as many as a generation more: it may remove one at last."""
+    """Pages that the command takes, with those that it sets free at last, and some more."""
     store = fresh_store(scene, disk)
-    before = disk.free()
+    before, files = disk.free(), pages_of(store)
     take_step(store, scene.model, scene.step)
-    return before - disk.free() + 80
+    removed = sum(files[name] for name in files.keys() - pages_of(store).keys())
+    return before - disk.free() + removed + MORE
 
 
 def check_at(scene, disk, pages):
