@@ -19,7 +19,12 @@ prefix=$root/.deps/icpgate
 mkdir -p "$logs"
 work=$(mktemp -d)
 beside='' # a process that runs beside the others
-trap 'rm -rf "$work"; [ -z "$beside" ] || kill -INT "$beside"' EXIT
+leave() {
+	[ -z "$beside" ] || kill -INT "$beside" || true
+	wait
+	rm -rf "$work"
+}
+trap leave EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
