@@ -19,12 +19,15 @@ prefix=$root/.deps/icpgate
 mkdir -p "$logs"
 work=$(mktemp -d)
 beside='' # a process that runs beside the others
-leave() {
-	[ -z "$beside" ] || kill -INT "$beside" || true
-	wait
+# Those beside stop their servers, and write into $work until they have; they are given 30 s for it.
+cleanup() {
+	if [ -n "$beside" ]; then
+		kill -INT "$beside" || true
+		wait "$beside" || true
+	fi
 	rm -rf "$work"
 }
-trap leave EXIT
+trap cleanup EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 

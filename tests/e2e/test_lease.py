@@ -9,11 +9,13 @@ from commands import rfc3339
 from harness import holds_for, wait_until
 from world import (
     ABROAD,
+    BLOCK4,
     LEASE,
     LOOK,
     OURS,
     SLACK,
     ZONE_TTL,
+    addresses,
     assert_blocked,
     assert_passed,
     ede,
@@ -109,15 +111,47 @@ def test_change_of_status_counts(world):
     holds_for(lambda: world.is_blocked("switch.cn"), deadline, "filed elsewhere is no help")
 
 
-def test_filing_that_ends_by_the_clock_is_over_at_once(start_world):
-    """With nothing changed in the store no lease is granted beyond the end of a filing."""
-    with start_world(cn=CN, changes={"lease": 60}) as world:
-        expires = int(time.time()) + 4
-        when = {"approved_at": rfc3339(expires - 86400), "expires_at": rfc3339(expires)}
-        world.site.add(row("switch.cn", status="transfer-preapproved", **when))
-        wait_until(lambda: not world.is_blocked("switch.cn"), LOOK + SLACK, "switch.cn is served")
-        assert time.time() < expires - 0.1, "the machine is too slow for this test"
-        wait_until(lambda: time.time() >= expires, 5, "the end of the pre-approval")
+def preapproved(begin, end):
+    return {
+        "status": "transfer-preapproved",
+        "approved_at": rfc3339(begin),
+        "expires_at": rfc3339(end),
+    }
+
+
+# What becomes of a name at a second: its row, and the reasons to block it before and from then on.
+AT_THE_SECOND = {
+    "a pre-approval begins": (lambda at: preapproved(at, at + 86400), "pending", None),
+    "a pre-approval ends": (lambda at: preapproved(at - 86400, at), None, "transfer-expired"),
+    "a rectification is overdue": (
+        lambda at: {"status": "rectifying", "rectify_by": rfc3339(at)},
+        None,
+        "rectify-overdue",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", AT_THE_SECOND)
+def test_what_the_clock_changes_is_seen_at_the_second(start_world, what):
+    """With nothing changed in the store: no lease is granted, and no refusal remembered, beyond it."""
+    columns, before, after = AT_THE_SECOND[what]
+
+    def is_so(response, reason):
+        if reason is None:
+            return addresses(response) == [OURS]
+        return addresses(response) == [BLOCK4] and ede(response)[1].startswith(
+            f"{reason} switch.cn;"
+        )
+
+    changes = {"lease": 60, "rectify_overdue": "block"}
+    with start_world(cn=CN, changes=changes) as world:
+        at = int(time.time()) + 6
+        world.site.add(row("switch.cn", **columns(at)))
+        wait_until(
+            lambda: is_so(world.ask("switch.cn"), before), LOOK + SLACK, f"before {what}"
+        )
+        assert is_so(world.ask("switch.cn"), before)
+        assert time.time() < at - 0.1, "the machine is too slow for this test"
+        wait_until(lambda: time.time() >= at, 10, "the second")
         response = world.ask("switch.cn")
-        assert_blocked(response, "switch.cn")
-        assert ede(response)[1].startswith("transfer-expired switch.cn;")
+        assert is_so(response, after), response

@@ -151,8 +151,8 @@ class Storm:
 
     def check(self):
         """Between two changes: the answers so far, and the size of the file."""
-        while self.answers:
-            self.checker.check(self.answers.popleft())
+        rounds = [self.answers.popleft() for _ in range(len(self.answers))]
+        self.checker.check(rounds)
         size = size_of((self.store.path / "current").resolve())
         self.fresh_size = self.fresh_size or size
         self.largest = max(self.largest, (self.fresh_size, size), key=lambda pair: pair[1])

@@ -20,7 +20,7 @@ LEASE = 2
 # A new generation and a new range database are looked for once a second.
 LOOK = 1
 # What a loaded machine may add.
-SLACK = 0.5
+SLACK = 1.5
 ZONE_TTL = 300
 
 # Whose the addresses are: the provider under test, another one in the mainland, and abroad.

@@ -5,6 +5,7 @@ import csv
 import json
 import os
 import subprocess
+import time
 from pathlib import Path
 
 import yaml
@@ -14,6 +15,7 @@ ICPGATE = BUILD / "db-tools" / "icpgate"
 LOADER = BUILD / "loader" / "icpgate-load"
 
 AT = "2026-11-23T12:00:00+08:00"
+DEADLINE = 60
 COLUMNS = ["domain", "provider", "status", "number", "approved_at", "expires_at", "rectify_by",
            "licensed_addresses"]
 LICENSED = "192.0.2.0/28 192.0.2.77 2001:db8:1::/48"
@@ -80,6 +82,14 @@ def icpgate(*arguments, **options):
 def load(store, feed):
     done = run(LOADER, "--store", store, "full", "--no-manifest", feed)
     assert done.returncode == 0, done.stderr
+
+
+def wait_until(condition, what, seconds=DEADLINE):
+    end = time.monotonic() + seconds
+    while not (value := condition()):
+        assert time.monotonic() < end, f"not within {seconds} s: {what}"
+        time.sleep(0.01)
+    return value
 
 
 def write_feed(path, rows):

@@ -12,17 +12,17 @@ import shutil
 import signal
 import subprocess
 import tempfile
-import time
 from datetime import timedelta, timezone
 from pathlib import Path
 
 import psycopg2
 
+from operator_tool import DEADLINE, wait_until
+
 FILING = Path(__file__).resolve().parents[2] / "conf" / "filing.sql"
 CHINA = timezone(timedelta(hours=8))
 FEED = ["domain", "provider", "status", "number", "approved_at", "expires_at", "rectify_by",
         "licensed_addresses"]
-DEADLINE = 60
 SETTINGS = {
     "listen_addresses": "",
     "fsync": "off",
@@ -40,14 +40,6 @@ def programs():
     found = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parent.name))
     assert given or found, "no PostgreSQL server is installed: see tools/get-postgres"
     return Path(given) if given else found[-1]
-
-
-def wait_until(condition, what, seconds=DEADLINE):
-    end = time.monotonic() + seconds
-    while not (value := condition()):
-        assert time.monotonic() < end, f"not within {seconds} s: {what}"
-        time.sleep(0.01)
-    return value
 
 
 class Postgres:

@@ -7,10 +7,12 @@ import io
 import json
 import random
 import subprocess
+import time
 
 import pytest
 
-from operator_tool import COLUMNS, LOADER, NUMBER, icpgate, run
+from commands import rfc3339
+from operator_tool import COLUMNS, LOADER, NUMBER, icpgate, run, wait_until
 
 HEADER = "time,domain,provider,from,to,generation,sequence,source".split(",")
 ENTITY = "京ICP备11018762号"
@@ -156,6 +158,31 @@ def test_what_changes_nothing_logs_nothing(site):
     assert {path: path.read_bytes() for path in site.audit.iterdir()} == before
     site.full(7, [], "--force")
     assert len(site.log()) == 400
+
+
+def test_a_transfer_that_lapses_between_two_loads(site):
+    """Nobody loads when it does, so nothing is logged for that. What a later load changes is
+    compared with what the row permits then: nothing."""
+    end = int(time.time()) + 3
+
+    def transfer(domain, expires):
+        return {**row(domain, "transfer-preapproved"), "approved_at": rfc3339(end - 86400),
+                "expires_at": rfc3339(expires)}
+
+    names = ["deleted.cn", "filed.cn", "renewed.cn", "same.cn"]
+    site.full(5, [transfer(name, end) for name in names])
+    assert site.changes() == [[name, "qcloud", "none", "transfer-preapproved", "1", "5", "full.csv"]
+                              for name in names]
+    wait_until(lambda: time.time() >= end, "the transfers have lapsed")
+    start = len(site.log())
+    site.full(5, [transfer(name, end) for name in names])
+    assert site.changes(start) == []
+    site.delta(6, [delete("deleted.cn"), upsert("filed.cn"),
+                   {**transfer("renewed.cn", end + 86400), "op": "upsert"}])
+    assert site.changes(start) == [
+        ["filed.cn", "qcloud", "transfer-preapproved", "filed", "2", "6", "delta.csv"],
+        ["renewed.cn", "qcloud", "transfer-preapproved", "transfer-preapproved", "2", "6",
+         "delta.csv"]]
 
 
 def test_history(site):

@@ -7,8 +7,8 @@ from datetime import datetime
 import psycopg2
 import pytest
 
-from operator_tool import COLUMNS
-from postgres import CHINA, wait_until
+from operator_tool import COLUMNS, wait_until
+from postgres import CHINA
 
 NUMBER = "京ICP备11018762号-1"
 LINKED = "2023-05-06T00:00:00+08:00"

@@ -10,8 +10,7 @@ import threading
 import pytest
 
 from loads import Loads, by_file
-from operator_tool import LOADER, NUMBER
-from postgres import DEADLINE, wait_until
+from operator_tool import DEADLINE, LOADER, NUMBER, wait_until
 
 PERMITTING = {"filed", "changing"}
 # In far less than the heartbeat (HEARTBEAT_MS of loader/follow.c, 60 s), by which it also looks.

@@ -6,11 +6,12 @@ import hashlib
 import json
 import os
 import pty
+import re
 import subprocess
 
 import pytest
 
-from operator_tool import COLUMNS, ICPGATE, LOADER, NUMBER
+from operator_tool import COLUMNS, ICPGATE, LOADER, NUMBER, wait_until
 
 HEADER = ",".join(COLUMNS) + "\n"
 
@@ -245,14 +246,48 @@ def test_unreadable_store_exits_4(site, tmp_path):
     assert "Permission denied" in done.stderr
 
 
-def test_second_loader_does_not_wait(site):
-    site.write(line("a.cn"))
-    site.full("--no-manifest")
+@pytest.fixture(name="lock")
+def make_lock(site):
+    """Another loader's, on a store with two generations."""
+    for name in ("a.cn", "b.cn"):
+        site.write(line(name))
+        assert site.full("--no-manifest").returncode == 0
     with open(site.store / "lock", "rb") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        done = site.full("--no-manifest", "--no-wait")
+        yield lock
+
+
+@pytest.mark.parametrize("command", ["full", "delta", "rollback"])
+def test_second_loader_does_not_wait(site, lock, command):
+    arguments = {"full": ["--no-manifest", site.feed], "delta": [site.feed], "rollback": []}
+    done = site.run(command, "--no-wait", *arguments[command])
     assert done.returncode == 4
     assert "another loader" in done.stderr
+    assert site.status()["generation"] == 2
+
+
+@pytest.mark.parametrize("command, generation", [("full", 3), ("rollback", 1)])
+def test_second_loader_waits(site, lock, command, generation):
+    arguments = ["--no-manifest", site.feed] if command == "full" else []
+    with subprocess.Popen([LOADER, "--store", site.store, command, *arguments], encoding="utf-8",
+                          stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as process:
+        try:
+            notice = process.stderr.readline()
+            assert notice == "another loader holds the store, waiting for it\n"
+            wait_until(lambda: waits_for(lock, process.pid), "it waits for the lock")
+            assert site.status()["generation"] == 2
+            fcntl.flock(lock, fcntl.LOCK_UN)
+            assert process.wait(60) == 0
+        finally:
+            process.kill()
+    assert site.status()["generation"] == generation
+
+
+def waits_for(lock, pid):
+    """Whether a process is blocked by a lock on this file."""
+    inode = os.fstat(lock.fileno()).st_ino
+    with open("/proc/locks", encoding="ascii") as locks:
+        return any(re.search(rf"-> FLOCK .* {pid} .*:{inode} ", each) for each in locks)
 
 
 def test_report_that_can_t_be_written_is_no_failure(site):

@@ -10,7 +10,7 @@ import psycopg2
 import pytest
 
 from loads import Loads, by_file
-from postgres import wait_until
+from operator_tool import wait_until
 
 
 @pytest.fixture(name="loads")

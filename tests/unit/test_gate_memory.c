@@ -8,6 +8,7 @@
 #define DAY INT64_C(86400)
 #define APPROVED "2026-11-24T00:00:00+08:00" /* NOW */
 #define TRANSFER(domain) domain ",qcloud,transfer-preapproved," NUMBER "," APPROVED ",,,\n"
+#define RECTIFYING(domain) domain ",qcloud,rectifying," NUMBER ",,," APPROVED ",\n"
 
 static icp_decision_t decide(
 	const world_t *world, const char *name_text, const char *addresses_text, int64_t now)
@@ -135,6 +136,19 @@ static void time_ends_it(void **state)
 	close_world(&world);
 }
 
+static void a_deadline_ends_it(void **state)
+{
+	world_t world = open_world(*state);
+	publish(*state, RECTIFYING("late.example"));
+	world.config.policy.rectify_overdue = ICP_BLOCK;
+	create_gate(&world, 1);
+	assert_int_equal(
+		decide_twice(&world, "late.example", GATED, NOW - 1), ICP_REASON_RECTIFYING);
+	assert_int_equal(
+		decide_twice(&world, "late.example", GATED, NOW), ICP_REASON_RECTIFY_OVERDUE);
+	close_world(&world);
+}
+
 static void what_could_not_be_read_is_not_remembered(void **state)
 {
 	world_t world = open_world(*state);
@@ -180,6 +194,7 @@ int main(void)
 		IN_SITE(a_new_generation_ends_it),
 		IN_SITE(another_range_database_ends_it),
 		IN_SITE(time_ends_it),
+		IN_SITE(a_deadline_ends_it),
 		IN_SITE(what_could_not_be_read_is_not_remembered),
 		cmocka_unit_test(more_names_than_slots),
 	};
