@@ -3,6 +3,7 @@
 that counts. Everything listens on loopback, and only processes started here are ended."""
 
 import os
+import random
 import select
 import shutil
 import socket
@@ -46,17 +47,23 @@ def holds_for(condition, seconds, what):
     return looks
 
 
+# For servers: below what the kernel gives to clients, and kept free of Unbound's queries, which go out
+# from any port else. Tests may run beside each other.
+PORTS = (20000, 29999)
+
+
 def free_port(address="127.0.0.1"):
     """A port that nobody uses, neither over UDP nor TCP."""
     for _ in range(100):
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
-            udp.bind((address, 0))
-            port = udp.getsockname()[1]
-            with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as tcp:
-                try:
-                    tcp.bind((address, port))
-                except OSError:
-                    continue
+        port = random.randint(*PORTS)
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp, socket.socket(
+            socket.AF_INET, socket.SOCK_STREAM
+        ) as tcp:
+            try:
+                udp.bind((address, port))
+                tcp.bind((address, port))
+            except OSError:
+                continue
             return port
     raise AssertionError(f"no free port on {address}")
 
@@ -249,6 +256,7 @@ class Unbound(Server):
             "server:",
             "  interface: 127.0.0.1",
             f"  port: {self.port}",
+            f"  outgoing-port-avoid: {PORTS[0]}-{PORTS[1]}",
             "  access-control: 127.0.0.0/8 allow",
             f'  module-config: "{chain}"',
             '  chroot: ""',
