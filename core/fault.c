@@ -13,14 +13,16 @@
 
 #define SECTIONS_MAX 30
 
-/*! One thread's; of a kind that a signal handler may touch: nothing is allocated at first use. */
+/*! One thread's. icp_fault_enter touches it, so that it is there when the signal handler does. Not
+ * in the static block: there is little room in it, and what a library that is loaded again and
+ * again takes of it may not be given back. */
 typedef struct {
 	volatile sig_atomic_t depth;
 	volatile sig_atomic_t happened; /*!< A bit for each section. */
 	bool unblocked;
 } section_t;
 
-static __thread section_t section __attribute__((tls_model("initial-exec")));
+static __thread section_t section;
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /*!< Guards what follows. */
 static unsigned installed;
