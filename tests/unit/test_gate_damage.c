@@ -39,6 +39,21 @@ static void survive(site_t *site, void (*run)(site_t *site, off_t left), off_t l
 	}
 }
 
+/*! With a generation that loses all but its first pages, each number of them in turn. */
+static void survive_truncations(site_t *site, void (*run)(site_t *site, off_t left))
+{
+	char path[512];
+	off_t size = PAGE;
+	for (off_t left = 0; left < size; left += PAGE) {
+		publish(site, ROW("filed.example"));
+		store_path(site, GENERATION_1, path);
+		size = size_of(path);
+		survive(site, run, left);
+		assert_int_equal(nftw(site->store, remove_one, 8, FTW_DEPTH | FTW_PHYS), 0);
+	}
+	assert_true(size > 4 * (off_t)PAGE);
+}
+
 static void demand(bool holds, const char *what)
 {
 	if (!holds) {
@@ -73,17 +88,7 @@ static void lose_generation(site_t *site, off_t left)
 
 static void a_generation_that_is_truncated_is_no_index(void **state)
 {
-	site_t *site = *state;
-	char path[512];
-	off_t size = PAGE;
-	for (off_t left = 0; left < size; left += PAGE) {
-		publish(site, ROW("filed.example"));
-		store_path(site, GENERATION_1, path);
-		size = size_of(path);
-		survive(site, lose_generation, left);
-		assert_int_equal(nftw(site->store, remove_one, 8, FTW_DEPTH | FTW_PHYS), 0);
-	}
-	assert_true(size > 4 * (off_t)PAGE);
+	survive_truncations(*state, lose_generation);
 }
 
 static void lose_lock_file(site_t *site, off_t left)
@@ -245,16 +250,7 @@ static void lose_pages_of_a_reader(site_t *site, off_t left)
 
 static void readers_get_damage(void **state)
 {
-	site_t *site = *state;
-	char path[512];
-	off_t size = PAGE;
-	for (off_t left = 0; left < size; left += PAGE) {
-		publish(site, ROW("filed.example"));
-		store_path(site, GENERATION_1, path);
-		size = size_of(path);
-		survive(site, lose_pages_of_a_reader, left);
-		assert_int_equal(nftw(site->store, remove_one, 8, FTW_DEPTH | FTW_PHYS), 0);
-	}
+	survive_truncations(*state, lose_pages_of_a_reader);
 }
 
 int main(void)
