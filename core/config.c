@@ -43,6 +43,12 @@ static const icp_word_t licences[] = {{"ignore", ICP_LICENCE_IGNORE},
 static const icp_word_t edes[] = {{"none", -1}, {"blocked", 15}, {"censored", 16}, {"filtered", 17},
 	{"prohibited", 18}, {0}}; /* RFC 8914, 5.2 */
 
+static const icp_word_t web[] = {{"https://", 0}, {"http://", 0}, {0}};
+static const icp_word_t reachable[] = {
+	{"https://", 0}, {"http://", 0}, {"mailto:", 0}, {"tel:", 0}, {0}};
+static const icp_word_t apis[] = {
+	{"none", ICP_API_NONE}, {"local", ICP_API_LOCAL}, {"any", ICP_API_ANY}, {0}};
+
 /* clang-format off */
 #define WORD(list) {.read = icp_read_word, .words = (list)}
 #define SECONDS(least) {.read = icp_read_number, .min = (least), .max = 86400, .allowed = "seconds"}
@@ -52,6 +58,11 @@ static const icp_word_t edes[] = {{"none", -1}, {"blocked", 15}, {"censored", 16
 #define TEXT(least, most) \
 	{.read = icp_read_text, .min = (least), .max = (most), \
 	 .allowed = "octets, no control characters"}
+#define URL(schemes) \
+	{.read = icp_read_url, .words = (schemes), .max = 1000, \
+	 .allowed = "a URL of at most 1000 octets without spaces, quotes, < and >, that begins with "}
+#define NUMBER(least, most, what) \
+	{.read = icp_read_number, .min = (least), .max = (most), .allowed = (what)}
 
 static const option_t options[] = {
 	{.key = "store", .type = TEXT(1, 4095), .initial = {"/var/lib/icpgate"},
@@ -121,6 +132,28 @@ static const option_t options[] = {
 	{.key = "daemon.keep_spool", .type = DURATION(DAY, YEARS_MAX), .initial = {"14d"},
 	 .offset = AT(daemon.keep_spool)},
 	{.key = "daemon.follow", .type = TEXT(1, 4095), .offset = AT(daemon.follow)},
+	{.key = "blockpage.listen",
+	 .type = {.read = icp_read_endpoint,
+		  .allowed = "address:port, with an IPv6 address in brackets"},
+	 .offset = AT(blockpage.listen), .shape = LIST, .least = 1, .most = 16,
+	 .size = sizeof(icp_endpoint_t), .count_offset = AT(blockpage.listen_count)},
+	{.key = "blockpage.templates", .type = TEXT(1, 4000), .offset = AT(blockpage.templates)},
+	{.key = "blockpage.provider_name.zh", .type = TEXT(1, 200),
+	 .offset = AT(blockpage.provider_name.zh)},
+	{.key = "blockpage.provider_name.en", .type = TEXT(1, 200),
+	 .offset = AT(blockpage.provider_name.en)},
+	{.key = "blockpage.file_url", .type = URL(web), .offset = AT(blockpage.file_url)},
+	{.key = "blockpage.transfer_url", .type = URL(web), .offset = AT(blockpage.transfer_url)},
+	{.key = "blockpage.contact_url", .type = URL(reachable), .offset = AT(blockpage.contact_url)},
+	{.key = "blockpage.blocked_by", .type = URL(web), .offset = AT(blockpage.blocked_by)},
+	{.key = "blockpage.api", .type = WORD(apis), .initial = {"none"},
+	 .offset = AT(blockpage.api)},
+	{.key = "blockpage.api_rate", .type = NUMBER(1, 100000, "answers a second"),
+	 .initial = {"50"}, .offset = AT(blockpage.api_rate)},
+	{.key = "blockpage.connections", .type = NUMBER(16, 65536, "connections"),
+	 .initial = {"4096"}, .offset = AT(blockpage.connections)},
+	{.key = "blockpage.timeout", .type = DURATION(1, 300), .initial = {"10s"},
+	 .offset = AT(blockpage.timeout)},
 };
 /* clang-format on */
 

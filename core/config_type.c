@@ -149,6 +149,29 @@ int icp_read_text(const icp_type_t *type, const icp_yaml_value_t *value, void *p
 	return copy_text(value, place, arena);
 }
 
+int icp_read_url(const icp_type_t *type, const icp_yaml_value_t *value, void *place,
+	icp_arena_t **arena, const char **why)
+{
+	const icp_word_t *word = type->words;
+	while (word->word != NULL &&
+		(value->length <= strlen(word->word) ||
+			strncasecmp(value->text, word->word, strlen(word->word)) != 0)) {
+		word++;
+	}
+	if (word->word == NULL || value->length > type->max) {
+		return ICP_EINVAL;
+	}
+	for (size_t i = 0; i < value->length; i++) {
+		/* Of other characters RFC 3986 wants the form with percent signs. */
+		if (value->text[i] <= ' ' || value->text[i] > '~' ||
+			strchr("\"'<>\\^`{|}", value->text[i]) != NULL) {
+			*why = "a character that must be percent-encoded";
+			return ICP_EINVAL;
+		}
+	}
+	return copy_text(value, place, arena);
+}
+
 int icp_read_provider(const icp_type_t *type, const icp_yaml_value_t *value, void *place,
 	icp_arena_t **arena, const char **why)
 {
@@ -239,6 +262,11 @@ int icp_read_nat64(const icp_type_t *type, const icp_yaml_value_t *value, void *
 
 void icp_type_describe(const icp_type_t *type, char out[ICP_ALLOWED_MAX])
 {
+	size_t used = 0;
+	if (type->words != NULL && type->allowed != NULL) {
+		used = (size_t)snprintf(out, ICP_ALLOWED_MAX, "%s", type->allowed);
+	}
+	size_t first = used;
 	if (type->words == NULL && type->max == 0) {
 		snprintf(out, ICP_ALLOWED_MAX, "%s", type->allowed);
 		return;
@@ -247,9 +275,8 @@ void icp_type_describe(const icp_type_t *type, char out[ICP_ALLOWED_MAX])
 		snprintf(out, ICP_ALLOWED_MAX, "%u to %u %s", type->min, type->max, type->allowed);
 		return;
 	}
-	size_t used = 0;
 	for (const icp_word_t *word = type->words; word->word != NULL; word++) {
 		used += (size_t)snprintf(out + used, ICP_ALLOWED_MAX - used, "%s%s",
-			used == 0 ? "" : ", ", word->word);
+			used == first ? "" : ", ", word->word);
 	}
 }

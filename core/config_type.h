@@ -39,7 +39,7 @@ typedef int (*icp_type_read_t)(const icp_type_t *type, const icp_yaml_value_t *v
 
 struct icp_type {
 	icp_type_read_t read;
-	const icp_word_t *words; /*!< For icp_read_word; a NULL word at the end. */
+	const icp_word_t *words; /*!< For icp_read_word and icp_read_url; a NULL word at the end. */
 	uint32_t min, max;       /*!< Of a number, or of the octets of a text; else zero. */
 	const char *allowed;     /*!< What a value is; after "MIN to MAX" if these are set. */
 };
@@ -61,6 +61,13 @@ int icp_read_duration(const icp_type_t *type, const icp_yaml_value_t *value, voi
 
 /*! \brief UTF-8 without control characters, its length in the type's range, into a char *. */
 int icp_read_text(const icp_type_t *type, const icp_yaml_value_t *value, void *place,
+	icp_arena_t **arena, const char **why);
+
+/*!
+ * \brief A URL that begins with one of the type's words, into a char *. It holds nothing that would
+ *        end an attribute of HTML or a header's <...>.
+ */
+int icp_read_url(const icp_type_t *type, const icp_yaml_value_t *value, void *place,
 	icp_arena_t **arena, const char **why);
 
 /*! \brief A provider's slug, into a char *. */

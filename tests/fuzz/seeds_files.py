@@ -116,6 +116,18 @@ daemon:
   keep_audit: 400d
   keep_spool: 14d
   follow: "service=filing"
+blockpage:
+  listen: ["192.0.2.1:80", "[::1]:80"]
+  templates: /s/pages
+  provider_name: {zh: Z, en: E}
+  file_url: "https://a.cn/?b&c"
+  transfer_url: "http://a.cn"
+  contact_url: "mailto:a@b.cn"
+  blocked_by: "https://a.cn/"
+  api: any
+  api_rate: 1
+  connections: 16
+  timeout: 5m
 """,
     "duration-too-long": MINIMAL + b"daemon: {stale_after: 71582789m}\n",
     "endpoint-no-port": MINIMAL + b"daemon: {http: '[::1]'}\n",

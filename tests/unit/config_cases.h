@@ -20,10 +20,18 @@
 
 #define TOP_KEYS                                                                                   \
 	"store, mode, scope, providers, ranges, block, mixed, lease, rectify_overdue, "            \
-	"licence_addresses, on_no_index, exempt, nat64_prefixes, daemon"
+	"licence_addresses, on_no_index, exempt, nat64_prefixes, daemon, blockpage"
 #define DAEMON_KEYS                                                                                \
 	"daemon.spool, daemon.control, daemon.http, daemon.stale_after, daemon.gap_after, "        \
 	"daemon.keep, daemon.keep_audit, daemon.keep_spool, daemon.follow"
+#define BLOCKPAGE_KEYS                                                                             \
+	"blockpage.listen, blockpage.templates, blockpage.provider_name, blockpage.file_url, "     \
+	"blockpage.transfer_url, blockpage.contact_url, blockpage.blocked_by, blockpage.api, "     \
+	"blockpage.api_rate, blockpage.connections, blockpage.timeout"
+#define IN_BLOCKPAGE(line) MINIMAL "blockpage:\n  " line
+#define A_URL                                                                                       \
+	"a URL of at most 1000 octets without spaces, quotes, < and >, that begins with https://, " \
+	"http://"
 #define BLOCK_KEYS "block.ipv4, block.ipv6, block.ttl, block.ede, block.text"
 #define IN_DAEMON(line) MINIMAL "daemon:\n  " line
 #define DURATION(range) range " seconds, as a number with s, m, h or d"
@@ -205,6 +213,47 @@ static const refused_t daemon_values[] = {
 		":5: daemon.follow: \"\"; allowed: " TEXT("1 to 4095")},
 	{"unknown in daemon", IN_DAEMON("spol: x\n"),
 		":5: unknown key: \"daemon.spol\"; allowed: " DAEMON_KEYS},
+	{"listen: no list", IN_BLOCKPAGE("listen: '192.0.2.1:80'\n"),
+		":5: blockpage.listen: \"192.0.2.1:80\"; allowed: a list of 1 to 16, each "
+		"address:port, with an IPv6 address in brackets"},
+	{"listen: none", IN_BLOCKPAGE("listen: []\n"),
+		":5: blockpage.listen: a list of 0; allowed: a list of 1 to 16, each "
+		"address:port, with an IPv6 address in brackets"},
+	{"listen: a word", IN_BLOCKPAGE("listen: [none]\n"),
+		":5: blockpage.listen: \"none\"; allowed: a list of 1 to 16, each "
+		"address:port, with an IPv6 address in brackets"},
+	{"provider_name: of no language", IN_BLOCKPAGE("provider_name: X\n"),
+		":5: blockpage.provider_name: \"X\"; allowed: a mapping with "
+		"blockpage.provider_name.zh, blockpage.provider_name.en"},
+	{"file_url: a script", IN_BLOCKPAGE("file_url: 'javascript:alert(1)'\n"),
+		":5: blockpage.file_url: \"javascript:alert(1)\"; allowed: " A_URL},
+	{"file_url: nothing but the scheme", IN_BLOCKPAGE("file_url: 'https://'\n"),
+		":5: blockpage.file_url: \"https://\"; allowed: " A_URL},
+	{"file_url: mail", IN_BLOCKPAGE("file_url: 'mailto:a@b.cn'\n"),
+		":5: blockpage.file_url: \"mailto:a@b.cn\"; allowed: " A_URL},
+	{"transfer_url: a quote", IN_BLOCKPAGE("transfer_url: 'https://a/\"x'\n"),
+		":5: blockpage.transfer_url: \"https://a/\"x\" (a character that must be "
+		"percent-encoded); allowed: " A_URL},
+	{"contact_url: a space", IN_BLOCKPAGE("contact_url: 'tel:1 2'\n"),
+		":5: blockpage.contact_url: \"tel:1 2\" (a character that must be "
+		"percent-encoded); allowed: " A_URL ", mailto:, tel:"},
+	{"blocked_by: >", IN_BLOCKPAGE("blocked_by: 'https://a/>;x'\n"),
+		":5: blockpage.blocked_by: \"https://a/>;x\" (a character that must be "
+		"percent-encoded); allowed: " A_URL},
+	{"blocked_by: NUL", IN_BLOCKPAGE("blocked_by: \"https://a\\0\"\n"),
+		":5: blockpage.blocked_by: \"https://a\\x00\" (a character that must be "
+		"percent-encoded); allowed: " A_URL},
+	{"api: a word", IN_BLOCKPAGE("api: yes\n"),
+		":5: blockpage.api: \"yes\"; allowed: none, local, any"},
+	{"api_rate: 0", IN_BLOCKPAGE("api_rate: 0\n"),
+		":5: blockpage.api_rate: \"0\"; allowed: 1 to 100000 answers a second"},
+	{"connections: 15", IN_BLOCKPAGE("connections: 15\n"),
+		":5: blockpage.connections: \"15\"; allowed: 16 to 65536 connections"},
+	{"timeout: no unit", IN_BLOCKPAGE("timeout: 10\n"),
+		":5: blockpage.timeout: \"10\" (the unit is missing); allowed: " DURATION(
+			"1 to 300")},
+	{"blockpage: unknown key", IN_BLOCKPAGE("listn: x\n"),
+		":5: unknown key: \"blockpage.listn\"; allowed: " BLOCKPAGE_KEYS},
 };
 
 static const refused_t keys[] = {

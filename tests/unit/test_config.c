@@ -154,6 +154,18 @@ static void test_minimal(void **state)
 	assert_int_equal(config.daemon.keep_audit, 400 * 86400);
 	assert_int_equal(config.daemon.keep_spool, 14 * 86400);
 	assert_null(config.daemon.follow);
+	assert_int_equal(config.blockpage.listen_count, 0);
+	assert_null(config.blockpage.templates);
+	assert_null(config.blockpage.provider_name.zh);
+	assert_null(config.blockpage.provider_name.en);
+	assert_null(config.blockpage.file_url);
+	assert_null(config.blockpage.transfer_url);
+	assert_null(config.blockpage.contact_url);
+	assert_null(config.blockpage.blocked_by);
+	assert_int_equal(config.blockpage.api, ICP_API_NONE);
+	assert_int_equal(config.blockpage.api_rate, 50);
+	assert_int_equal(config.blockpage.connections, 4096);
+	assert_int_equal(config.blockpage.timeout, 10);
 	icp_config_deinit(&config);
 }
 
@@ -189,7 +201,19 @@ static const char full[] = "store: /srv/store\n"
 			   "  keep: 1000\n"
 			   "  keep_audit: 3650d\n"
 			   "  keep_spool: 24h\n"
-			   "  follow: service=filing\n";
+			   "  follow: service=filing\n"
+			   "blockpage:\n"
+			   "  listen: ['192.0.2.1:8080', '[2001:db8::1]:80']\n"
+			   "  templates: /srv/pages\n"
+			   "  provider_name: {zh: 示例云, en: Example Cloud}\n"
+			   "  file_url: https://a.example/?x=1&y=2\n"
+			   "  transfer_url: HTTP://b.example/\n"
+			   "  contact_url: tel:+8610123456\n"
+			   "  blocked_by: https://c.example\n"
+			   "  api: any\n"
+			   "  api_rate: 100000\n"
+			   "  connections: 65536\n"
+			   "  timeout: 5m\n";
 
 static void test_full(void **state)
 {
@@ -236,6 +260,20 @@ static void test_full(void **state)
 	assert_int_equal(config.daemon.keep_audit, 315360000);
 	assert_int_equal(config.daemon.keep_spool, 86400);
 	assert_string_equal(config.daemon.follow, "service=filing");
+	assert_int_equal(config.blockpage.listen_count, 2);
+	assert_endpoint(&config.blockpage.listen[0], "192.0.2.1:8080");
+	assert_endpoint(&config.blockpage.listen[1], "[2001:db8::1]:80");
+	assert_string_equal(config.blockpage.templates, "/srv/pages");
+	assert_string_equal(config.blockpage.provider_name.zh, "示例云");
+	assert_string_equal(config.blockpage.provider_name.en, "Example Cloud");
+	assert_string_equal(config.blockpage.file_url, "https://a.example/?x=1&y=2");
+	assert_string_equal(config.blockpage.transfer_url, "HTTP://b.example/");
+	assert_string_equal(config.blockpage.contact_url, "tel:+8610123456");
+	assert_string_equal(config.blockpage.blocked_by, "https://c.example");
+	assert_int_equal(config.blockpage.api, ICP_API_ANY);
+	assert_int_equal(config.blockpage.api_rate, 100000);
+	assert_int_equal(config.blockpage.connections, 65536);
+	assert_int_equal(config.blockpage.timeout, 300);
 	icp_config_deinit(&config);
 }
 
