@@ -80,9 +80,6 @@ void icp_tool_close(icp_reader_t *reader);
  */
 int icp_tool_name(icp_name_t *name, const char *text, size_t length, icp_diag_t *diag);
 
-/*! \brief The place that stands for none given: in scope, of the first provider. */
-icp_place_t icp_tool_place(const icp_policy_t *policy);
-
 /*!
  * \brief Writes a failure to stderr.
  * \param code  one of enum icp_error; its phrase is used where diag is empty
