@@ -11,6 +11,8 @@
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 #define AT(member) offsetof(icp_config_t, member)
 #define INITIAL_MAX 2
+#define DAY 86400
+#define YEARS_MAX (3650 * DAY) /* Longest time that something is kept or waited for. */
 
 enum shape {
 	ONE,        /* a scalar, at offset */
@@ -44,6 +46,9 @@ static const icp_word_t edes[] = {{"none", -1}, {"blocked", 15}, {"censored", 16
 /* clang-format off */
 #define WORD(list) {.read = icp_read_word, .words = (list)}
 #define SECONDS(least) {.read = icp_read_number, .min = (least), .max = 86400, .allowed = "seconds"}
+#define DURATION(least, most) \
+	{.read = icp_read_duration, .min = (least), .max = (most), \
+	 .allowed = "seconds, as a number with s, m, h or d"}
 #define TEXT(least, most) \
 	{.read = icp_read_text, .min = (least), .max = (most), \
 	 .allowed = "octets, no control characters"}
@@ -95,6 +100,27 @@ static const option_t options[] = {
 	 .initial = {"64:ff9b::/96"},
 	 .offset = AT(policy.nat64), .shape = LIST, .most = 16, .size = sizeof(icp_prefix_t),
 	 .count_offset = AT(policy.nat64_count)},
+	{.key = "daemon.spool", .type = TEXT(1, 4095), .initial = {"/var/lib/icpgate/spool"},
+	 .offset = AT(daemon.spool)},
+	/* The path of a socket is no longer. */
+	{.key = "daemon.control", .type = TEXT(1, 107), .initial = {"/run/icpgate/control"},
+	 .offset = AT(daemon.control)},
+	{.key = "daemon.http",
+	 .type = {.read = icp_read_endpoint_or_none,
+		  .allowed = "address:port, with an IPv6 address in brackets, or none"},
+	 .initial = {"127.0.0.1:9553"}, .offset = AT(daemon.http)},
+	{.key = "daemon.stale_after", .type = DURATION(60, YEARS_MAX), .initial = {"36h"},
+	 .offset = AT(daemon.stale_after)},
+	{.key = "daemon.gap_after", .type = DURATION(1, YEARS_MAX), .initial = {"15m"},
+	 .offset = AT(daemon.gap_after)},
+	{.key = "daemon.keep",
+	 .type = {.read = icp_read_number, .min = 1, .max = 1000, .allowed = "generations"},
+	 .initial = {"3"}, .offset = AT(daemon.keep)},
+	{.key = "daemon.keep_audit", .type = DURATION(DAY, YEARS_MAX), .initial = {"400d"},
+	 .offset = AT(daemon.keep_audit)},
+	{.key = "daemon.keep_spool", .type = DURATION(DAY, YEARS_MAX), .initial = {"14d"},
+	 .offset = AT(daemon.keep_spool)},
+	{.key = "daemon.follow", .type = TEXT(1, 4095), .offset = AT(daemon.follow)},
 };
 /* clang-format on */
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*!
- * The configuration file (YAML), read once and then immutable. See icpgate.conf(5).
+ * The configuration file (YAML), read once and then immutable. See icpgate.conf(5). Every program
+ * checks all of it, also the sections that are for another one.
  */
 #pragma once
 
@@ -31,6 +32,17 @@ typedef struct {
 		int ede;            /*!< INFO-CODE of RFC 8914; -1: none. */
 		char *text;         /*!< Never NULL. */
 	} block;
+	struct {
+		char *spool;
+		char *control;
+		icp_endpoint_t http;  /*!< Its address's family 0: none. */
+		uint32_t stale_after; /*!< Seconds, these four. */
+		uint32_t gap_after;
+		uint32_t keep_audit;
+		uint32_t keep_spool;
+		uint32_t keep; /*!< Generations. */
+		char *follow;  /*!< A connection string; NULL: none. */
+	} daemon;
 	void *arena; /*!< Owns all of the above. */
 } icp_config_t;
 

@@ -52,6 +52,13 @@ int icp_read_word(const icp_type_t *type, const icp_yaml_value_t *value, void *p
 int icp_read_number(const icp_type_t *type, const icp_yaml_value_t *value, void *place,
 	icp_arena_t **arena, const char **why);
 
+/*!
+ * \brief A number with s, m, h or d behind it, quoted or not, into a uint32_t: the seconds, which
+ * lie in the type's range.
+ */
+int icp_read_duration(const icp_type_t *type, const icp_yaml_value_t *value, void *place,
+	icp_arena_t **arena, const char **why);
+
 /*! \brief UTF-8 without control characters, its length in the type's range, into a char *. */
 int icp_read_text(const icp_type_t *type, const icp_yaml_value_t *value, void *place,
 	icp_arena_t **arena, const char **why);
@@ -66,6 +73,14 @@ int icp_read_ipv4(const icp_type_t *type, const icp_yaml_value_t *value, void *p
 
 /*! \brief Into an icp_address_t; an IPv4-mapped address is refused. */
 int icp_read_ipv6(const icp_type_t *type, const icp_yaml_value_t *value, void *place,
+	icp_arena_t **arena, const char **why);
+
+/*! \brief "address:port", an IPv6 address in brackets, into an icp_endpoint_t. */
+int icp_read_endpoint(const icp_type_t *type, const icp_yaml_value_t *value, void *place,
+	icp_arena_t **arena, const char **why);
+
+/*! \brief Likewise, or "none": the address then has family 0. */
+int icp_read_endpoint_or_none(const icp_type_t *type, const icp_yaml_value_t *value, void *place,
 	icp_arena_t **arena, const char **why);
 
 /*! \brief A domain name of any number of labels, into an icp_name_t. */

@@ -50,6 +50,20 @@ static void check_policy(const icp_policy_t *policy)
 	}
 }
 
+static void check_daemon(const icp_config_t *config)
+{
+	const icp_endpoint_t *http = &config->daemon.http;
+	must(is_text(config->daemon.spool, 1, 4095) && is_text(config->daemon.control, 1, 107) &&
+			(config->daemon.follow == NULL || is_text(config->daemon.follow, 1, 4095)),
+		"texts of the daemon are texts");
+	must(http->address.family == 0 ? http->port == 0 : http->port != 0,
+		"an address comes with a port");
+	must(config->daemon.stale_after >= 60 && config->daemon.gap_after >= 1 &&
+			config->daemon.keep_audit >= 86400 && config->daemon.keep_spool >= 86400 &&
+			config->daemon.keep >= 1 && config->daemon.keep <= 1000,
+		"times of the daemon are in their range");
+}
+
 static void check(const icp_config_t *config, const char *path)
 {
 	must(strcmp(config->path, path) == 0, "a configuration knows its file");
@@ -68,6 +82,7 @@ static void check(const icp_config_t *config, const char *path)
 			config->policy.scope == ICP_SCOPE_MAINLAND,
 		"providers are known");
 	check_policy(&config->policy);
+	check_daemon(config);
 }
 
 static bool is_all(const void *memory, size_t size, uint8_t octet)

@@ -106,7 +106,19 @@ licence_addresses: enforce
 on_no_index: block
 exempt: [internal.example]
 nat64_prefixes: ["64:ff9b::/96"]
+daemon:
+  spool: /s/spool
+  control: /s/control
+  http: "[::1]:9553"
+  stale_after: 36h
+  gap_after: 15m
+  keep: 3
+  keep_audit: 400d
+  keep_spool: 14d
+  follow: "service=filing"
 """,
+    "duration-too-long": MINIMAL + b"daemon: {stale_after: 71582789m}\n",
+    "endpoint-no-port": MINIMAL + b"daemon: {http: '[::1]'}\n",
     "control-character": MINIMAL + b'store: "a\\e[1m\\x85"\n',
     "deep": MINIMAL + b"store: " + b"[" * 20,
     "empty": b"",

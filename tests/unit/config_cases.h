@@ -20,8 +20,15 @@
 
 #define TOP_KEYS                                                                                   \
 	"store, mode, scope, providers, ranges, block, mixed, lease, rectify_overdue, "            \
-	"licence_addresses, on_no_index, exempt, nat64_prefixes"
+	"licence_addresses, on_no_index, exempt, nat64_prefixes, daemon"
+#define DAEMON_KEYS                                                                                \
+	"daemon.spool, daemon.control, daemon.http, daemon.stale_after, daemon.gap_after, "        \
+	"daemon.keep, daemon.keep_audit, daemon.keep_spool, daemon.follow"
 #define BLOCK_KEYS "block.ipv4, block.ipv6, block.ttl, block.ede, block.text"
+#define IN_DAEMON(line) MINIMAL "daemon:\n  " line
+#define DURATION(range) range " seconds, as a number with s, m, h or d"
+#define KEPT DURATION("86400 to 315360000")
+#define ENDPOINT "address:port, with an IPv6 address in brackets, or none"
 #define TEXT(range) range " octets, no control characters"
 #define SECONDS "1 to 86400 seconds"
 #define SLUGS "a list of 0 to 256, each a slug of 1 to 32 characters a-z, 0-9 and -"
@@ -143,6 +150,61 @@ static const refused_t values[] = {
 		":4: nat64_prefixes: \"10.0.0.0/32\"; allowed: " PREFIXES},
 	{"nat64: bits beyond the length", MINIMAL "nat64_prefixes: ['64:ff9b::1/96']\n",
 		":4: nat64_prefixes: \"64:ff9b::1/96\"; allowed: " PREFIXES},
+};
+
+static const refused_t daemon_values[] = {
+	{"spool: empty", IN_DAEMON("spool: ''\n"),
+		":5: daemon.spool: \"\"; allowed: " TEXT("1 to 4095")},
+	{"control: longer than a socket's path", IN_DAEMON("control: /" D50 D50 "01234567\n"),
+		":5: daemon.control: \"/" D50 D10 "012...\"; allowed: " TEXT("1 to 107")},
+	{"http: no port", IN_DAEMON("http: 127.0.0.1\n"),
+		":5: daemon.http: \"127.0.0.1\"; allowed: " ENDPOINT},
+	{"http: port alone", IN_DAEMON("http: 9553\n"),
+		":5: daemon.http: \"9553\"; allowed: " ENDPOINT},
+	{"http: a name", IN_DAEMON("http: localhost:9553\n"),
+		":5: daemon.http: \"localhost:9553\"; allowed: " ENDPOINT},
+	{"http: IPv6 without brackets", IN_DAEMON("http: '::1:9553'\n"),
+		":5: daemon.http: \"::1:9553\"; allowed: " ENDPOINT},
+	{"http: empty", IN_DAEMON("http: ''\n"), ":5: daemon.http: \"\"; allowed: " ENDPOINT},
+	{"http: NUL after none", IN_DAEMON("http: \"none\\0\"\n"),
+		":5: daemon.http: \"none\\x00\"; allowed: " ENDPOINT},
+	{"stale_after: no unit", IN_DAEMON("stale_after: 3600\n"),
+		":5: daemon.stale_after: \"3600\" (the unit is missing); allowed: " DURATION(
+			"60 to 315360000")},
+	{"stale_after: too short", IN_DAEMON("stale_after: 59s\n"),
+		":5: daemon.stale_after: \"59s\"; allowed: " DURATION("60 to 315360000")},
+	{"stale_after: too long", IN_DAEMON("stale_after: 3651d\n"),
+		":5: daemon.stale_after: \"3651d\"; allowed: " DURATION("60 to 315360000")},
+	{"stale_after: more than 32 bits", IN_DAEMON("stale_after: 999999999d\n"),
+		":5: daemon.stale_after: \"999999999d\"; allowed: " DURATION("60 to 315360000")},
+	{"stale_after: 32 bits and a little", IN_DAEMON("stale_after: 71582789m\n"),
+		":5: daemon.stale_after: \"71582789m\"; allowed: " DURATION("60 to 315360000")},
+	{"stale_after: the unit alone", IN_DAEMON("stale_after: h\n"),
+		":5: daemon.stale_after: \"h\"; allowed: " DURATION("60 to 315360000")},
+	{"stale_after: no such unit", IN_DAEMON("stale_after: 2w\n"),
+		":5: daemon.stale_after: \"2w\"; allowed: " DURATION("60 to 315360000")},
+	{"stale_after: a space", IN_DAEMON("stale_after: 36 h\n"),
+		":5: daemon.stale_after: \"36 h\"; allowed: " DURATION("60 to 315360000")},
+	{"stale_after: a fraction", IN_DAEMON("stale_after: 1.5h\n"),
+		":5: daemon.stale_after: \"1.5h\"; allowed: " DURATION("60 to 315360000")},
+	{"stale_after: octal", IN_DAEMON("stale_after: 036h\n"),
+		":5: daemon.stale_after: \"036h\"; allowed: " DURATION("60 to 315360000")},
+	{"stale_after: two units", IN_DAEMON("stale_after: 1h30m\n"),
+		":5: daemon.stale_after: \"1h30m\"; allowed: " DURATION("60 to 315360000")},
+	{"gap_after: 0", IN_DAEMON("gap_after: 0s\n"),
+		":5: daemon.gap_after: \"0s\"; allowed: " DURATION("1 to 315360000")},
+	{"keep: 0", IN_DAEMON("keep: 0\n"),
+		":5: daemon.keep: \"0\"; allowed: 1 to 1000 generations"},
+	{"keep: 1001", IN_DAEMON("keep: 1001\n"),
+		":5: daemon.keep: \"1001\"; allowed: 1 to 1000 generations"},
+	{"keep_audit: less than a day", IN_DAEMON("keep_audit: 23h\n"),
+		":5: daemon.keep_audit: \"23h\"; allowed: " KEPT},
+	{"keep_spool: a list", IN_DAEMON("keep_spool: [14d]\n"),
+		":5: daemon.keep_spool: a list of 1; allowed: " KEPT},
+	{"follow: empty", IN_DAEMON("follow: ''\n"),
+		":5: daemon.follow: \"\"; allowed: " TEXT("1 to 4095")},
+	{"unknown in daemon", IN_DAEMON("spol: x\n"),
+		":5: unknown key: \"daemon.spol\"; allowed: " DAEMON_KEYS},
 };
 
 static const refused_t keys[] = {
