@@ -121,7 +121,9 @@ class System:
         for directory, directories, names in os.walk(self.root):
             inside = "/" + os.path.relpath(directory, self.root)
             inside = "/" if inside == "/." else inside + "/"
-            directories[:] = [name for name in directories if inside not in ("/proc/", "/srv/")]
+            if inside in ("/proc/", "/srv/"):
+                directories.clear()
+                continue
             found |= {inside + name for name in [*directories, *names]}
         return {path for path in found if not KEPT.match(path)}
 

@@ -2,12 +2,14 @@
 """The Debian packages: built of what "make dist" packs, and installed, run, upgraded, removed and
 purged in a Debian of their own. The tests are steps of one story and run in this order."""
 
+import json
 import os
 import re
 import subprocess
 
 import pytest
 
+from booted import PAGE, SERVICES, Booted, wait_until
 from packages import NAMES, ROOT, System, build_packages, raise_version, run, text_of
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root, for chroot")
@@ -55,7 +57,7 @@ def test_packages_are_complete(packages):
 
 
 def test_lintian_finds_nothing(changes, place):
-    run(["lintian", "--allow-root", "--fail-on", "error,warning", "--no-tag-display-limit",
+    run(["lintian", "--allow-root", "--fail-on", "error,warning", "--tag-display-limit", "0",
          changes], place / "lintian.log")
     assert not re.findall(r"^[EW]: .*$", (place / "lintian.log").read_text(), re.M)
 
@@ -105,28 +107,113 @@ def test_run(system):
     STORY["ran"] = True
 
 
-def test_upgrade(system, packages, place):
-    after("installed")
-    newer = place / "newer"
-    newer.mkdir()
+@pytest.fixture(scope="module")
+def booted(system):
+    """The system with the configuration and the store of test_run, and its own systemd."""
+    after("ran")
+    with Booted(system) as made:
+        yield made
+
+
+def test_services_start(booted):
+    for service in SERVICES:
+        booted.ask("systemctl", "start", service)
+        assert booted.is_active(service)
+    assert "generation 1" in booted.ask("systemctl", "show", "-P", "StatusText", "icpgated")
+    booted.ask("systemctl", "reload", *SERVICES)
+    assert booted.ask("systemctl", "--failed", "--quiet", "--plain") == ""
+
+
+def test_services_do_their_work(booted):
+    assert booted.address_of("unfiled.example") == PAGE
+    visit = ("curl", "-sS", "-o", "/dev/null", "-w", "%{http_code}", "--noproxy", "*",
+             "--resolve", f"unfiled.example:80:{PAGE}", "http://unfiled.example/")
+    wait_until(lambda: booted.client(*visit) == "451", "block page")
+    booted.drop_feed(2, "filed.example", "unfiled.example")
+    assert booted.address_of("unfiled.example") == "198.51.100.28"
+    assert json.loads(booted.ask("icpgate", "--json", "ctl", "status"))
+
+
+def test_services_can_write_where_they_must_alone(booted):
+    """As root, whom no mode of a file would keep out."""
+    places = {"/etc/icpgate": [], "/usr/lib": [], "/var/lib": [], "/root": [],
+              "/var/lib/icpgate": ["icpgated", "icpgate-unbound"],
+              "/var/lib/icpgate/generations": ["icpgated", "icpgate-unbound"],
+              "/var/lib/icpgate/spool": ["icpgated"]}
+    for service in SERVICES:
+        process = booted.main_pid(service)
+        assert booted.ask("stat", "-c", "%U", f"/proc/{process}") == {
+            "icpgated": "icpgate"}.get(service, service)
+        for place, writers in places.items():
+            status, _ = booted.call("nsenter", "-t", process, "-m", "--", "sh", "-c",
+                                    f"touch {place}/test && rm {place}/test")
+            assert (status == 0) == (service in writers), f"{service} in {place}"
+
+
+def test_capabilities(booted):
+    port_alone = f"{1 << 10:016x}"
+    for service, wanted in zip(SERVICES, ["0" * 16, port_alone, port_alone]):
+        status = booted.ask("cat", f"/proc/{booted.main_pid(service)}/status")
+        for held in ("CapPrm", "CapEff", "CapBnd", "CapAmb"):
+            assert re.search(f"^{held}:\\s*(.*)$", status, re.M)[1] == wanted, (service, held)
+        assert re.search(r"^NoNewPrivs:\s*1$", status, re.M) and re.search(
+            r"^Seccomp:\s*2$", status, re.M)
+
+
+def test_killed_services_come_back(booted):
+    before = {service: booted.main_pid(service) for service in SERVICES}
+    for service in SERVICES:
+        booted.ask("systemctl", "kill", "--signal=KILL", "--kill-whom=main", service)
+    for service in SERVICES:
+        wait_until(lambda name=service: booted.is_active(name)
+                   and booted.main_pid(name) not in ("0", before[name]), f"{service} again")
+
+
+@pytest.fixture(scope="module")
+def newer(system, packages, place):
+    directory = place / "newer"
+    directory.mkdir()
     for package in packages:
-        raise_version(package, newer)
+        raise_version(package, directory)
+    return system.put(sorted(directory.glob("*.deb")))
+
+
+def test_upgrade(booted, newer, packages):
     before = text_of(["dpkg-deb", "--field", packages[0], "Version"]).strip()
-    kept = system.root / "etc/icpgate/icpgate.conf"
-    content = kept.read_bytes() if kept.exists() else None
-    system.apt("upgrade.log", "install", *system.put(sorted(newer.glob("*.deb"))))
-    system.call(["dpkg-query", "-W", "-f", "${Version} ${db:Status-Status}\n", *NAMES],
-                "versions.log")
-    assert (system.logs / "versions.log").read_text() == f"{before}+1 installed\n" * 3
-    if content is not None:
-        assert kept.read_bytes() == content
-    # A store survives an upgrade.
-    if "ran" in STORY:
-        system.call(["icpgate", "lookup", "filed.example", "198.51.100.10"], "lookup.log")
+    processes = {service: booted.main_pid(service) for service in SERVICES}
+    kept = (booted.root / "etc/icpgate/icpgate.conf").read_bytes()
+    booted.ask("dpkg", "--install", *newer)
+    assert booted.ask("dpkg-query", "-W", "-f", "${Version} ${db:Status-Status}\n", *NAMES) == (
+        "\n".join([f"{before}+1 installed"] * 3))
+    for service in SERVICES:
+        wait_until(lambda name=service: booted.is_active(name), f"{service} after the upgrade")
+        assert booted.main_pid(service) != processes[service]
+    assert (booted.root / "etc/icpgate/icpgate.conf").read_bytes() == kept
+    booted.ask("icpgate", "lookup", "unfiled.example", "198.51.100.28")
+
+
+def test_without_configuration_nothing_starts_and_nothing_fails(booted):
+    booted.ask("systemctl", "stop", *SERVICES)
+    for service in SERVICES:
+        assert booted.ask("systemctl", "show", "-P", "Result", service) == "success"
+    conf = booted.root / "etc/icpgate/icpgate.conf"
+    conf.rename(conf.with_suffix(".off"))
+    booted.ask("systemctl", "start", *SERVICES)
+    for service in SERVICES:
+        assert not booted.is_active(service)
+    assert booted.ask("systemctl", "--failed", "--quiet", "--plain") == ""
+    conf.with_suffix(".off").rename(conf)
+    booted.ask("systemctl", "start", *SERVICES)
+
+
+def test_remove_ends_the_services(booted):
+    booted.ask("dpkg", "--remove", *NAMES)
+    assert not re.search("icpgate|unbound", booted.ask("ls", "-l", "/sys/fs/cgroup/system.slice"))
 
 
 def test_remove_keeps_data(system):
     after("installed")
+    # It has been done in the system that was up, if one was.
     system.apt("remove.log", "remove", *NAMES)
     assert not (system.root / "usr/bin/icpgate").exists()
     assert (system.root / "var/lib/icpgate/stats").exists()
