@@ -32,9 +32,10 @@ class Booted:
 
     def __enter__(self):
         self.pidfile.unlink(missing_ok=True)
+        # Not for ever, should the test be killed.
         self.machine = subprocess.Popen(  # pylint: disable=consider-using-with
-            [Path(__file__).with_name("boot"), self.root, self.pidfile], stdout=self.log,
-            stderr=subprocess.STDOUT, start_new_session=True)
+            ["timeout", "--signal=KILL", "300", Path(__file__).with_name("boot"), self.root,
+             self.pidfile], stdout=self.log, stderr=subprocess.STDOUT, start_new_session=True)
         try:
             wait_until(lambda: self.machine.poll() is not None
                        or self.pidfile.exists() and self.pidfile.read_text() != "", "system")

@@ -15,7 +15,7 @@ APART = ["unshare", "--mount", "--pid", "--fork", "--kill-child"]
 
 # What apt and dpkg keep for themselves, and caches. The users stay, as Debian's packages leave
 # theirs; they change files that are there.
-KEPT = re.compile(r"/(run/systemd|var/(cache|log|lib/(apt|dpkg|systemd/deb-systemd-helper[^/]*))"
+KEPT = re.compile(r"/(run/systemd|var/(cache|log|lib/(apt|dpkg|systemd/timers))"
                   r"|etc/(passwd|group|shadow|gshadow|subuid|subgid)-)(/|$)")
 
 

@@ -32,8 +32,8 @@ def changes(build, place):
 
 @pytest.fixture(scope="module")
 def packages(changes):
-    found = sorted(changes.parent.glob("*.deb"))
-    return [file for file in found if "-dbgsym_" not in file.name]
+    found = [file for file in changes.parent.glob("*.deb") if "-dbgsym_" not in file.name]
+    return sorted(found, key=lambda file: file.name.split("_"))
 
 
 @pytest.fixture(scope="module")
