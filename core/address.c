@@ -53,12 +53,13 @@ void icp_address_format(const icp_address_t *address, char text[ICP_ADDRESS_TEXT
 	}
 }
 
-/*! Reads decimal digits without a sign or leading zeros. Returns -1 when they are none. */
-static int parse_length(const char *text, size_t length)
+/*! Reads decimal digits without a sign or leading zeros. Returns -1 when they are none, or more
+ * than so many. */
+static int parse_number(const char *text, size_t length, size_t digits)
 {
 	int value = 0;
 
-	if (length == 0 || length > 3 || (length > 1 && text[0] == '0')) {
+	if (length == 0 || length > digits || (length > 1 && text[0] == '0')) {
 		return -1;
 	}
 	for (size_t i = 0; i < length; i++) {
@@ -103,7 +104,7 @@ int icp_prefix_parse(icp_prefix_t *prefix, const char *text, size_t length)
 	}
 	int bits = (int)family_bits(result.address.family);
 	if (slash != NULL) {
-		int given = parse_length(slash + 1, length - address_length - 1);
+		int given = parse_number(slash + 1, length - address_length - 1, 3);
 		if (given < 0 || given > bits) {
 			return ICP_EINVAL;
 		}
@@ -124,6 +125,38 @@ void icp_prefix_format(const icp_prefix_t *prefix, char text[ICP_PREFIX_TEXT_MAX
 		size_t used = strlen(text);
 		snprintf(text + used, ICP_PREFIX_TEXT_MAX - used, "/%u", prefix->length);
 	}
+}
+
+int icp_endpoint_parse(icp_endpoint_t *endpoint, const char *text, size_t length)
+{
+	icp_endpoint_t result = {.port = 0};
+	const char *colon = length > 0 ? memrchr(text, ':', length) : NULL;
+	if (colon == NULL) {
+		return ICP_EINVAL;
+	}
+	size_t address_length = (size_t)(colon - text);
+	bool brackets = address_length >= 2 && text[0] == '[' && colon[-1] == ']';
+	if (icp_address_parse(&result.address, text + brackets,
+		    address_length - 2 * (size_t)brackets) != ICP_EOK ||
+		brackets != (result.address.family == 6)) {
+		return ICP_EINVAL;
+	}
+	int port = parse_number(colon + 1, length - address_length - 1, 5);
+	if (port < 1 || port > UINT16_MAX) {
+		return ICP_EINVAL;
+	}
+	result.port = (uint16_t)port;
+	*endpoint = result;
+	return ICP_EOK;
+}
+
+void icp_endpoint_format(const icp_endpoint_t *endpoint, char text[ICP_ENDPOINT_TEXT_MAX])
+{
+	char address[ICP_ADDRESS_TEXT_MAX];
+	bool brackets = endpoint->address.family == 6;
+	icp_address_format(&endpoint->address, address);
+	snprintf(text, ICP_ENDPOINT_TEXT_MAX, "%s%s%s:%u", brackets ? "[" : "", address,
+		brackets ? "]" : "", endpoint->port);
 }
 
 bool icp_prefix_holds(const icp_prefix_t *prefix, const icp_address_t *address)

@@ -10,6 +10,7 @@
 
 #define ICP_ADDRESS_TEXT_MAX 46 /*!< Longest text form with its NUL. */
 #define ICP_PREFIX_TEXT_MAX (ICP_ADDRESS_TEXT_MAX + 4)
+#define ICP_ENDPOINT_TEXT_MAX (ICP_ADDRESS_TEXT_MAX + 8)
 
 /*! An address; all members are bytes, so it may lie anywhere in a stored record. */
 typedef struct {
@@ -22,6 +23,12 @@ typedef struct {
 	icp_address_t address;
 	uint8_t length; /*!< 0 to 32 or 0 to 128. */
 } icp_prefix_t;
+
+/*! Where a server listens. */
+typedef struct {
+	icp_address_t address; /*!< Its family 0: nowhere. */
+	uint16_t port;
+} icp_endpoint_t;
 
 _Static_assert(sizeof(icp_prefix_t) == 18 && _Alignof(icp_prefix_t) == 1, "stored as it is");
 
@@ -44,6 +51,14 @@ int icp_prefix_parse(icp_prefix_t *prefix, const char *text, size_t length);
 void icp_prefix_format(const icp_prefix_t *prefix, char text[ICP_PREFIX_TEXT_MAX]);
 
 bool icp_prefix_holds(const icp_prefix_t *prefix, const icp_address_t *address);
+
+/*!
+ * \brief Parses "address:port", an IPv6 address in brackets, the port from 1 to 65535.
+ * \retval ICP_EOK, ICP_EINVAL
+ */
+int icp_endpoint_parse(icp_endpoint_t *endpoint, const char *text, size_t length);
+
+void icp_endpoint_format(const icp_endpoint_t *endpoint, char text[ICP_ENDPOINT_TEXT_MAX]);
 
 /*!
  * \brief The IPv4 address inside a mapped (RFC 4291, ::ffff:0:0/96) or translated (RFC 6052) IPv6

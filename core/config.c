@@ -11,6 +11,8 @@
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 #define AT(member) offsetof(icp_config_t, member)
 #define INITIAL_MAX 2
+#define DAY 86400
+#define YEARS_MAX (3650 * DAY) /* Longest time that something is kept or waited for. */
 
 enum shape {
 	ONE,        /* a scalar, at offset */
@@ -41,12 +43,26 @@ static const icp_word_t licences[] = {{"ignore", ICP_LICENCE_IGNORE},
 static const icp_word_t edes[] = {{"none", -1}, {"blocked", 15}, {"censored", 16}, {"filtered", 17},
 	{"prohibited", 18}, {0}}; /* RFC 8914, 5.2 */
 
+static const icp_word_t web[] = {{"https://", 0}, {"http://", 0}, {0}};
+static const icp_word_t reachable[] = {
+	{"https://", 0}, {"http://", 0}, {"mailto:", 0}, {"tel:", 0}, {0}};
+static const icp_word_t apis[] = {
+	{"none", ICP_API_NONE}, {"local", ICP_API_LOCAL}, {"any", ICP_API_ANY}, {0}};
+
 /* clang-format off */
 #define WORD(list) {.read = icp_read_word, .words = (list)}
 #define SECONDS(least) {.read = icp_read_number, .min = (least), .max = 86400, .allowed = "seconds"}
+#define DURATION(least, most) \
+	{.read = icp_read_duration, .min = (least), .max = (most), \
+	 .allowed = "seconds, as a number with s, m, h or d"}
 #define TEXT(least, most) \
 	{.read = icp_read_text, .min = (least), .max = (most), \
 	 .allowed = "octets, no control characters"}
+#define URL(schemes) \
+	{.read = icp_read_url, .words = (schemes), .max = 1000, \
+	 .allowed = "a URL of at most 1000 octets without spaces, quotes, < and >, that begins with "}
+#define NUMBER(least, most, what) \
+	{.read = icp_read_number, .min = (least), .max = (most), .allowed = (what)}
 
 static const option_t options[] = {
 	{.key = "store", .type = TEXT(1, 4095), .initial = {"/var/lib/icpgate"},
@@ -95,6 +111,49 @@ static const option_t options[] = {
 	 .initial = {"64:ff9b::/96"},
 	 .offset = AT(policy.nat64), .shape = LIST, .most = 16, .size = sizeof(icp_prefix_t),
 	 .count_offset = AT(policy.nat64_count)},
+	{.key = "daemon.spool", .type = TEXT(1, 4095), .initial = {"/var/lib/icpgate/spool"},
+	 .offset = AT(daemon.spool)},
+	/* The path of a socket is no longer. */
+	{.key = "daemon.control", .type = TEXT(1, 107), .initial = {"/run/icpgate/control"},
+	 .offset = AT(daemon.control)},
+	{.key = "daemon.http",
+	 .type = {.read = icp_read_endpoint_or_none,
+		  .allowed = "address:port, with an IPv6 address in brackets, or none"},
+	 .initial = {"127.0.0.1:9553"}, .offset = AT(daemon.http)},
+	{.key = "daemon.stale_after", .type = DURATION(60, YEARS_MAX), .initial = {"36h"},
+	 .offset = AT(daemon.stale_after)},
+	{.key = "daemon.gap_after", .type = DURATION(1, YEARS_MAX), .initial = {"15m"},
+	 .offset = AT(daemon.gap_after)},
+	{.key = "daemon.keep",
+	 .type = {.read = icp_read_number, .min = 1, .max = 1000, .allowed = "generations"},
+	 .initial = {"3"}, .offset = AT(daemon.keep)},
+	{.key = "daemon.keep_audit", .type = DURATION(DAY, YEARS_MAX), .initial = {"400d"},
+	 .offset = AT(daemon.keep_audit)},
+	{.key = "daemon.keep_spool", .type = DURATION(DAY, YEARS_MAX), .initial = {"14d"},
+	 .offset = AT(daemon.keep_spool)},
+	{.key = "daemon.follow", .type = TEXT(1, 4095), .offset = AT(daemon.follow)},
+	{.key = "blockpage.listen",
+	 .type = {.read = icp_read_endpoint,
+		  .allowed = "address:port, with an IPv6 address in brackets"},
+	 .offset = AT(blockpage.listen), .shape = LIST, .least = 1, .most = 16,
+	 .size = sizeof(icp_endpoint_t), .count_offset = AT(blockpage.listen_count)},
+	{.key = "blockpage.templates", .type = TEXT(1, 4000), .offset = AT(blockpage.templates)},
+	{.key = "blockpage.provider_name.zh", .type = TEXT(1, 200),
+	 .offset = AT(blockpage.provider_name.zh)},
+	{.key = "blockpage.provider_name.en", .type = TEXT(1, 200),
+	 .offset = AT(blockpage.provider_name.en)},
+	{.key = "blockpage.file_url", .type = URL(web), .offset = AT(blockpage.file_url)},
+	{.key = "blockpage.transfer_url", .type = URL(web), .offset = AT(blockpage.transfer_url)},
+	{.key = "blockpage.contact_url", .type = URL(reachable), .offset = AT(blockpage.contact_url)},
+	{.key = "blockpage.blocked_by", .type = URL(web), .offset = AT(blockpage.blocked_by)},
+	{.key = "blockpage.api", .type = WORD(apis), .initial = {"none"},
+	 .offset = AT(blockpage.api)},
+	{.key = "blockpage.api_rate", .type = NUMBER(1, 100000, "answers a second"),
+	 .initial = {"50"}, .offset = AT(blockpage.api_rate)},
+	{.key = "blockpage.connections", .type = NUMBER(16, 65536, "connections"),
+	 .initial = {"4096"}, .offset = AT(blockpage.connections)},
+	{.key = "blockpage.timeout", .type = DURATION(1, 300), .initial = {"10s"},
+	 .offset = AT(blockpage.timeout)},
 };
 /* clang-format on */
 

@@ -55,6 +55,18 @@ int icp_read_word(const icp_type_t *type, const icp_yaml_value_t *value, void *p
 	return ICP_EINVAL;
 }
 
+/* Decimal digits without a leading zero. That means octal to YAML 1.1 and nothing to YAML 1.2:
+ * nobody shall guess. */
+static bool take_digits(const char *text, size_t length, uint32_t *number)
+{
+	if (length == 0 || length > DIGITS_MAX || (length > 1 && text[0] == '0') ||
+		strspn(text, "0123456789") < length) {
+		return false;
+	}
+	*number = (uint32_t)strtoul(text, NULL, 10);
+	return true;
+}
+
 int icp_read_number(const icp_type_t *type, const icp_yaml_value_t *value, void *place,
 	icp_arena_t **arena, const char **why)
 {
@@ -63,15 +75,49 @@ int icp_read_number(const icp_type_t *type, const icp_yaml_value_t *value, void 
 		*why = "a number has no quotes";
 		return ICP_EINVAL;
 	}
-	/* A leading zero means octal to YAML 1.1 and nothing to YAML 1.2: nobody shall guess. */
-	if (value->length > DIGITS_MAX || (value->length > 1 && value->text[0] == '0') ||
-		strspn(value->text, "0123456789") != value->length) {
+	uint32_t number;
+	if (!take_digits(value->text, value->length, &number) || number < type->min ||
+		number > type->max) {
 		return ICP_EINVAL;
 	}
-	uint32_t number = (uint32_t)strtoul(value->text, NULL, 10);
-	if (number < type->min || number > type->max) {
+	memcpy(place, &number, sizeof number);
+	return ICP_EOK;
+}
+
+static uint32_t unit_seconds(char unit)
+{
+	switch (unit) {
+	case 's':
+		return 1;
+	case 'm':
+		return 60;
+	case 'h':
+		return 3600;
+	case 'd':
+		return 86400;
+	default:
+		return 0;
+	}
+}
+
+int icp_read_duration(const icp_type_t *type, const icp_yaml_value_t *value, void *place,
+	icp_arena_t **arena, const char **why)
+{
+	(void)arena;
+	uint32_t number;
+	uint32_t unit = value->length > 0 ? unit_seconds(value->text[value->length - 1]) : 0;
+	if (unit == 0 && take_digits(value->text, value->length, &number)) {
+		*why = "the unit is missing";
 		return ICP_EINVAL;
 	}
+	if (unit == 0 || !take_digits(value->text, value->length - 1, &number)) {
+		return ICP_EINVAL;
+	}
+	uint64_t seconds = (uint64_t)number * unit;
+	if (seconds < type->min || seconds > type->max) {
+		return ICP_EINVAL;
+	}
+	number = (uint32_t)seconds;
 	memcpy(place, &number, sizeof number);
 	return ICP_EOK;
 }
@@ -97,6 +143,29 @@ int icp_read_text(const icp_type_t *type, const icp_yaml_value_t *value, void *p
 	for (size_t i = 0; i < value->length; i++) {
 		if (icp_yaml_is_control(value->text + i, value->length - i)) {
 			*why = "a control character";
+			return ICP_EINVAL;
+		}
+	}
+	return copy_text(value, place, arena);
+}
+
+int icp_read_url(const icp_type_t *type, const icp_yaml_value_t *value, void *place,
+	icp_arena_t **arena, const char **why)
+{
+	const icp_word_t *word = type->words;
+	while (word->word != NULL &&
+		(value->length <= strlen(word->word) ||
+			strncasecmp(value->text, word->word, strlen(word->word)) != 0)) {
+		word++;
+	}
+	if (word->word == NULL || value->length > type->max) {
+		return ICP_EINVAL;
+	}
+	for (size_t i = 0; i < value->length; i++) {
+		/* Of other characters RFC 3986 wants the form with percent signs. */
+		if (value->text[i] <= ' ' || value->text[i] > '~' ||
+			strchr("\"'<>\\^`{|}", value->text[i]) != NULL) {
+			*why = "a character that must be percent-encoded";
 			return ICP_EINVAL;
 		}
 	}
@@ -147,6 +216,26 @@ int icp_read_ipv6(const icp_type_t *type, const icp_yaml_value_t *value, void *p
 	return read_address(value, 6, place);
 }
 
+int icp_read_endpoint(const icp_type_t *type, const icp_yaml_value_t *value, void *place,
+	icp_arena_t **arena, const char **why)
+{
+	(void)type;
+	(void)arena;
+	(void)why;
+	return icp_endpoint_parse(place, value->text, value->length);
+}
+
+int icp_read_endpoint_or_none(const icp_type_t *type, const icp_yaml_value_t *value, void *place,
+	icp_arena_t **arena, const char **why)
+{
+	static const char none[] = "none";
+	if (value->length == strlen(none) && memcmp(value->text, none, strlen(none)) == 0) {
+		memset(place, 0, sizeof(icp_endpoint_t));
+		return ICP_EOK;
+	}
+	return icp_read_endpoint(type, value, place, arena, why);
+}
+
 int icp_read_name(const icp_type_t *type, const icp_yaml_value_t *value, void *place,
 	icp_arena_t **arena, const char **why)
 {
@@ -173,6 +262,11 @@ int icp_read_nat64(const icp_type_t *type, const icp_yaml_value_t *value, void *
 
 void icp_type_describe(const icp_type_t *type, char out[ICP_ALLOWED_MAX])
 {
+	size_t used = 0;
+	if (type->words != NULL && type->allowed != NULL) {
+		used = (size_t)snprintf(out, ICP_ALLOWED_MAX, "%s", type->allowed);
+	}
+	size_t first = used;
 	if (type->words == NULL && type->max == 0) {
 		snprintf(out, ICP_ALLOWED_MAX, "%s", type->allowed);
 		return;
@@ -181,9 +275,8 @@ void icp_type_describe(const icp_type_t *type, char out[ICP_ALLOWED_MAX])
 		snprintf(out, ICP_ALLOWED_MAX, "%u to %u %s", type->min, type->max, type->allowed);
 		return;
 	}
-	size_t used = 0;
 	for (const icp_word_t *word = type->words; word->word != NULL; word++) {
 		used += (size_t)snprintf(out + used, ICP_ALLOWED_MAX - used, "%s%s",
-			used == 0 ? "" : ", ", word->word);
+			used == first ? "" : ", ", word->word);
 	}
 }

@@ -39,7 +39,7 @@ typedef int (*icp_type_read_t)(const icp_type_t *type, const icp_yaml_value_t *v
 
 struct icp_type {
 	icp_type_read_t read;
-	const icp_word_t *words; /*!< For icp_read_word; a NULL word at the end. */
+	const icp_word_t *words; /*!< For icp_read_word and icp_read_url; a NULL word at the end. */
 	uint32_t min, max;       /*!< Of a number, or of the octets of a text; else zero. */
 	const char *allowed;     /*!< What a value is; after "MIN to MAX" if these are set. */
 };
@@ -52,8 +52,22 @@ int icp_read_word(const icp_type_t *type, const icp_yaml_value_t *value, void *p
 int icp_read_number(const icp_type_t *type, const icp_yaml_value_t *value, void *place,
 	icp_arena_t **arena, const char **why);
 
+/*!
+ * \brief A number with s, m, h or d behind it, quoted or not, into a uint32_t: the seconds, which
+ * lie in the type's range.
+ */
+int icp_read_duration(const icp_type_t *type, const icp_yaml_value_t *value, void *place,
+	icp_arena_t **arena, const char **why);
+
 /*! \brief UTF-8 without control characters, its length in the type's range, into a char *. */
 int icp_read_text(const icp_type_t *type, const icp_yaml_value_t *value, void *place,
+	icp_arena_t **arena, const char **why);
+
+/*!
+ * \brief A URL that begins with one of the type's words, into a char *. It holds nothing that would
+ *        end an attribute of HTML or a header's <...>.
+ */
+int icp_read_url(const icp_type_t *type, const icp_yaml_value_t *value, void *place,
 	icp_arena_t **arena, const char **why);
 
 /*! \brief A provider's slug, into a char *. */
@@ -66,6 +80,14 @@ int icp_read_ipv4(const icp_type_t *type, const icp_yaml_value_t *value, void *p
 
 /*! \brief Into an icp_address_t; an IPv4-mapped address is refused. */
 int icp_read_ipv6(const icp_type_t *type, const icp_yaml_value_t *value, void *place,
+	icp_arena_t **arena, const char **why);
+
+/*! \brief "address:port", an IPv6 address in brackets, into an icp_endpoint_t. */
+int icp_read_endpoint(const icp_type_t *type, const icp_yaml_value_t *value, void *place,
+	icp_arena_t **arena, const char **why);
+
+/*! \brief Likewise, or "none": the address then has family 0. */
+int icp_read_endpoint_or_none(const icp_type_t *type, const icp_yaml_value_t *value, void *place,
 	icp_arena_t **arena, const char **why);
 
 /*! \brief A domain name of any number of labels, into an icp_name_t. */

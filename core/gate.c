@@ -50,7 +50,9 @@ static void look_at_store(icp_gate_t *gate)
 		return;
 	}
 	icp_store_t *store = still_open(gate);
-	if (store == NULL && icp_store_open(&store, gate->config->store, &trouble) != ICP_EOK) {
+	int (*open)(icp_store_t **, const char *, icp_diag_t *) =
+		gate->for_names ? icp_store_open_slotless : icp_store_open;
+	if (store == NULL && open(&store, gate->config->store, &trouble) != ICP_EOK) {
 		report(gate, &gate->store_trouble, &trouble,
 			gate->store != NULL ? "the generation in use stays"
 					    : "on_no_index applies");
@@ -90,7 +92,7 @@ static void look_at_ranges(icp_gate_t *gate)
 	icp_diag_t trouble = {.text = ""};
 	icp_ranges_t *ranges;
 	struct stat file = {.st_ino = 0};
-	if (icp_ranges_is_current(gate->ranges)) {
+	if (gate->ranges == NULL || icp_ranges_is_current(gate->ranges)) {
 		gate->ranges_trouble.text[0] = '\0';
 		return;
 	}
@@ -191,8 +193,8 @@ icp_seat_t *icp_seat_take(icp_gate_t *gate, unsigned number, int64_t now)
 	return seat;
 }
 
-int icp_gate_create(icp_gate_t **gate, const icp_config_t *config, unsigned seats, icp_log_t log,
-	icp_diag_t *diag)
+static int create(icp_gate_t **gate, const icp_config_t *config, unsigned seats, bool for_names,
+	icp_log_t log, icp_diag_t *diag)
 {
 	icp_gate_t *new = calloc(1, sizeof *new);
 	if (new == NULL) {
@@ -200,6 +202,7 @@ int icp_gate_create(icp_gate_t **gate, const icp_config_t *config, unsigned seat
 	}
 	new->config = config;
 	new->log = log;
+	new->for_names = for_names;
 	new->seat_count = seats;
 	atomic_init(&new->looked, INT64_MIN + 1);
 	atomic_init(&new->version, 1);
@@ -223,7 +226,7 @@ int icp_gate_create(icp_gate_t **gate, const icp_config_t *config, unsigned seat
 		return icp_fail(diag, ret, "SIGBUS can't be handled");
 	}
 	new->handles_faults = true;
-	ret = open_ranges(new, &new->ranges, diag);
+	ret = for_names ? ICP_EOK : open_ranges(new, &new->ranges, diag);
 	if (ret != ICP_EOK) {
 		icp_gate_destroy(new);
 		return ret;
@@ -231,6 +234,18 @@ int icp_gate_create(icp_gate_t **gate, const icp_config_t *config, unsigned seat
 	look_at_store(new);
 	*gate = new;
 	return ICP_EOK;
+}
+
+int icp_gate_create(icp_gate_t **gate, const icp_config_t *config, unsigned seats, icp_log_t log,
+	icp_diag_t *diag)
+{
+	return create(gate, config, seats, false, log, diag);
+}
+
+int icp_gate_create_for_names(icp_gate_t **gate, const icp_config_t *config, unsigned seats,
+	icp_log_t log, icp_diag_t *diag)
+{
+	return create(gate, config, seats, true, log, diag);
 }
 
 void icp_gate_destroy(icp_gate_t *gate)

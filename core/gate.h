@@ -38,6 +38,7 @@ typedef struct {
 	const icp_row_t *rows;       /*!< NULL when the store can't be read, or was not asked. */
 	size_t row_count;
 	icp_stamp_t stamp; /*!< Its generation: that the rows are from; 0 without rows. */
+	const icp_store_info_t *info; /*!< Of that generation; NULL without rows. */
 } icp_decision_t;
 
 /*!
@@ -50,6 +51,15 @@ typedef struct {
  */
 int icp_gate_create(icp_gate_t **gate, const icp_config_t *config, unsigned seats, icp_log_t log,
 	icp_diag_t *diag);
+
+/*!
+ * \brief Makes a gate for a process that judges names alone and may not write. It opens no range
+ *        database, so that no address is gated: the caller names places, icp_gate_judge_places. It
+ *        reads the store without slots, and a decision's rows have to be copied, see
+ * icp_gate_holds. \retval as icp_gate_create, without ICP_ERANGES
+ */
+int icp_gate_create_for_names(icp_gate_t **gate, const icp_config_t *config, unsigned seats,
+	icp_log_t log, icp_diag_t *diag);
 
 /*! \brief Frees a gate; NULL is fine. No seat may be in use. */
 void icp_gate_destroy(icp_gate_t *gate);
@@ -82,6 +92,13 @@ int icp_gate_decide(icp_gate_t *gate, unsigned seat, const icp_name_t *name,
  */
 int icp_gate_judge_places(icp_gate_t *gate, unsigned seat, const icp_name_t *name,
 	const icp_place_t *places, size_t place_count, int64_t now, icp_decision_t *decision);
+
+/*!
+ * \brief True when the rows of this seat's decision, read until now, are those that it was made of.
+ *        Else what was copied of them is void, and the name is to be judged again. The judgement
+ *        itself always holds. With slots, and pages that stay, this is always true.
+ */
+bool icp_gate_holds(icp_gate_t *gate, unsigned seat);
 
 /*!
  * \brief What a judgement of this seat would rest on now. It holds no snapshot afterwards.

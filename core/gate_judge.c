@@ -5,7 +5,8 @@
 #include "core/fault.h"
 #include "core/gate_private.h"
 
-#define FIRST_PLACES 16 /*!< Addresses of an answer, nearly always. */
+#define FIRST_PLACES 16   /*!< Addresses of an answer, nearly always. */
+#define SLOTLESS_TRIES 16 /*!< Another commit has to come in between each time. */
 
 static int seat_reserve(icp_seat_t *seat, size_t count)
 {
@@ -28,21 +29,18 @@ static int seat_reserve(icp_seat_t *seat, size_t count)
 	return ICP_EOK;
 }
 
-/*! Finds the rows that count. False: the index can't be read. */
-static bool seat_find(icp_gate_t *gate, icp_seat_t *seat, const icp_name_t *name)
+/*! Finds the rows that count. \retval as icp_reader_begin and icp_reader_find, ICP_ENOSTORE */
+static int seat_find(icp_gate_t *gate, icp_seat_t *seat, const icp_name_t *name)
 {
 	if (seat->reader.store == NULL) {
-		return false;
+		return ICP_ENOSTORE;
 	}
 	int ret = icp_seat_begin(gate, seat);
 	if (ret == ICP_EOK) {
 		seat->active = true;
 		ret = icp_reader_find(&seat->reader, name);
 	}
-	if (ret != ICP_EOK) {
-		icp_gate_tell_damage(gate, ret);
-	}
-	return ret == ICP_EOK;
+	return ret;
 }
 
 static bool any_gated(const icp_policy_t *policy, const icp_place_t *places, size_t count)
@@ -64,37 +62,81 @@ static icp_stamp_t stamp_of(const icp_seat_t *seat)
 	};
 }
 
-/*! Judges the places that the seat holds. */
-static void seat_judge(icp_gate_t *gate, icp_seat_t *seat, const icp_name_t *name, size_t count,
+/*!
+ * Judges the places that the seat holds. ICP_EBUSY: without a slot, and there was a commit; with
+ * any other code but ICP_EOK the store can't be read.
+ */
+static int judge_once(icp_gate_t *gate, icp_seat_t *seat, const icp_name_t *name, size_t count,
 	bool gated, int64_t now, icp_decision_t *decision)
 {
-	const icp_policy_t *policy = &gate->config->policy;
 	*decision = (icp_decision_t){
 		.places = seat->places,
 		.rulings = seat->rulings,
 		.stamp = {.version = seat->version},
 	};
-	if (gated && seat_find(gate, seat, name)) {
+	int ret = gated ? seat_find(gate, seat, name) : ICP_EOK;
+	if (gated && ret == ICP_EOK) {
 		decision->rows = seat->reader.rows.items;
 		decision->row_count = seat->reader.rows.count;
 		decision->stamp = stamp_of(seat);
+		decision->info = &seat->reader.info;
 	}
-	decision->judgement = icp_verdict_judge(policy, name, seat->places, count, decision->rows,
-		decision->row_count, now, seat->rulings);
-	if (!icp_fault_happened() || seat->reader.store == NULL) {
+	decision->judgement = icp_verdict_judge(&gate->config->policy, name, seat->places, count,
+		decision->rows, decision->row_count, now, seat->rulings);
+	if (icp_fault_happened() && seat->reader.store != NULL) {
+		icp_store_spoil(seat->reader.store);
+		return ICP_EDAMAGED;
+	}
+	return seat->active && !icp_reader_holds(&seat->reader) ? ICP_EBUSY : ret;
+}
+
+static void seat_judge(icp_gate_t *gate, icp_seat_t *seat, const icp_name_t *name, size_t count,
+	bool gated, int64_t now, icp_decision_t *decision)
+{
+	int ret = ICP_EBUSY;
+	for (unsigned i = 0; i < SLOTLESS_TRIES && ret == ICP_EBUSY; i++) {
+		if (seat->active) {
+			icp_reader_end(&seat->reader);
+			seat->active = false;
+		}
+		ret = judge_once(gate, seat, name, count, gated, now, decision);
+	}
+	if (ret == ICP_EOK) {
 		return;
 	}
-	icp_store_spoil(seat->reader.store);
-	icp_gate_tell_damage(gate, ICP_EDAMAGED);
-	*decision = (icp_decision_t){.places = seat->places, .rulings = seat->rulings};
-	decision->judgement =
-		icp_verdict_judge(policy, name, seat->places, count, NULL, 0, now, seat->rulings);
+	if (ret != ICP_ENOSTORE) {
+		icp_gate_tell_damage(gate, ret);
+	}
+	*decision = (icp_decision_t){
+		.places = seat->places,
+		.rulings = seat->rulings,
+		.stamp = {.version = seat->version},
+	};
+	decision->judgement = icp_verdict_judge(
+		&gate->config->policy, name, seat->places, count, NULL, 0, now, seat->rulings);
+}
+
+bool icp_gate_holds(icp_gate_t *gate, unsigned number)
+{
+	icp_seat_t *seat = &gate->seats[number];
+	if (icp_fault_happened() && seat->reader.store != NULL) {
+		icp_store_spoil(seat->reader.store);
+		icp_gate_tell_damage(gate, ICP_EDAMAGED);
+		return false;
+	}
+	return !seat->active || icp_reader_holds(&seat->reader);
 }
 
 /*! Finds the places of all addresses. True: at least one of them is gated. */
 static bool seat_place(
 	icp_gate_t *gate, icp_seat_t *seat, const icp_address_t *addresses, size_t count)
 {
+	if (seat->ranges == NULL) {
+		for (size_t i = 0; i < count; i++) {
+			seat->places[i] = (icp_place_t){.address = addresses[i]};
+		}
+		return false;
+	}
 	for (size_t i = 0; i < count; i++) {
 		icp_ranges_find(seat->ranges, &addresses[i], &seat->places[i]);
 	}

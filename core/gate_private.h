@@ -15,7 +15,7 @@
 /*! One thread's part; on lines of its own, so that threads do not slow each other. */
 typedef struct {
 	_Alignas(ICP_CACHE_LINE) unsigned version; /*!< Of the gate, when last in step with it. */
-	icp_ranges_t *ranges;                      /*!< Counted. */
+	icp_ranges_t *ranges;                      /*!< Counted; NULL: none. */
 	icp_reader_t reader;                       /*!< Its store NULL: no index. */
 	uint64_t looked_at; /*!< Commit that said so when the link was last looked at for it. */
 	icp_place_t *places;
@@ -32,14 +32,15 @@ struct icp_gate {
 	icp_seat_t *seats;
 	unsigned seat_count;
 	bool handles_faults;
+	bool for_names;              /*!< No range database, and a store without slots. */
 	atomic_uint version;         /*!< Grows when ranges or store are replaced. */
 	atomic_int_least64_t looked; /*!< The second of the last look for replacements. */
 	atomic_bool damage_logged;   /*!< For the current store. */
 	pthread_mutex_t lock;        /*!< Guards what follows, and each seat's choice of store. */
-	icp_ranges_t *ranges;
-	icp_store_t *store;         /*!< NULL: none could be opened so far. */
-	struct stat ranges_refused; /*!< Could not be opened; not tried again. */
-	icp_diag_t ranges_trouble;  /*!< Last reported; empty: none. */
+	icp_ranges_t *ranges;        /*!< NULL: none. */
+	icp_store_t *store;          /*!< NULL: none could be opened so far. */
+	struct stat ranges_refused;  /*!< Could not be opened; not tried again. */
+	icp_diag_t ranges_trouble;   /*!< Last reported; empty: none. */
 	icp_diag_t store_trouble;
 	icp_diag_t reader_trouble;
 };

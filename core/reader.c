@@ -140,6 +140,18 @@ bool icp_reader_is_latest(const icp_reader_t *reader)
 	       info.me_last_txnid == reader->pages.txn;
 }
 
+bool icp_reader_holds(const icp_reader_t *reader)
+{
+	if (!reader->store->slotless) {
+		return true;
+	}
+#ifndef __SANITIZE_THREAD__ /* Which does not know of fences. */
+	/* The pages were read before the number of the last commit is. */
+	atomic_thread_fence(memory_order_acquire);
+#endif
+	return icp_reader_is_latest(reader);
+}
+
 void icp_reader_end(icp_reader_t *reader)
 {
 	reader->rows.count = 0;

@@ -106,7 +106,7 @@ static int mend_lock_file(const char *path, icp_diag_t *diag)
 static int open_env(icp_store_t *store, const char *path, unsigned flags, icp_diag_t *diag)
 {
 	int fd;
-	int ret = mend_lock_file(path, diag);
+	int ret = store->slotless ? ICP_EOK : mend_lock_file(path, diag);
 	if (ret != ICP_EOK) {
 		return ret;
 	}
@@ -127,7 +127,9 @@ static int open_env(icp_store_t *store, const char *path, unsigned flags, icp_di
 	}
 	if (rc != MDB_SUCCESS) {
 		return icp_fail(diag, icp_store_from_lmdb(rc), "%s: %s%s", path, mdb_strerror(rc),
-			rc == EACCES ? " (the lock file beside it must be writable)" : "");
+			rc == EACCES && !store->slotless
+				? " (the lock file beside it must be writable)"
+				: "");
 	}
 	void *map = mmap(NULL, store->map_size, PROT_READ, MAP_SHARED, fd, 0);
 	if (map == MAP_FAILED) {
@@ -176,6 +178,7 @@ static int open_file(icp_store_t **store, const char *path, unsigned flags, icp_
 	atomic_init(&new->references, 1);
 	new->map_size = pages[0].map_size;
 	new->page_size = pages[0].page_size;
+	new->slotless = (flags & MDB_NOLOCK) != 0;
 	icp_fault_enter();
 	ret = open_env(new, path, flags, diag);
 	if (ret == ICP_EOK) {
@@ -208,7 +211,8 @@ MDB_env *icp_store_env(icp_store_t *store)
 	return store->env;
 }
 
-int icp_store_open(icp_store_t **store, const char *directory, icp_diag_t *diag)
+static int open_current(
+	icp_store_t **store, const char *directory, unsigned flags, icp_diag_t *diag)
 {
 	char *current;
 	if (asprintf(&current, "%s/" ICP_STORE_CURRENT, directory) < 0) {
@@ -222,7 +226,7 @@ int icp_store_open(icp_store_t **store, const char *directory, icp_diag_t *diag)
 			      ? icp_fail(diag, ICP_ENOSTORE, "%s: no current generation", directory)
 			      : icp_fail(diag, ICP_ESYS, "%s: %s", current, strerror(errno));
 	} else {
-		ret = icp_store_open_file(store, path, diag);
+		ret = open_file(store, path, flags, diag);
 	}
 	free(path);
 	if (ret != ICP_EOK) {
@@ -231,6 +235,16 @@ int icp_store_open(icp_store_t **store, const char *directory, icp_diag_t *diag)
 	}
 	(*store)->current = current;
 	return ICP_EOK;
+}
+
+int icp_store_open(icp_store_t **store, const char *directory, icp_diag_t *diag)
+{
+	return open_current(store, directory, MDB_RDONLY, diag);
+}
+
+int icp_store_open_slotless(icp_store_t **store, const char *directory, icp_diag_t *diag)
+{
+	return open_current(store, directory, MDB_RDONLY | MDB_NOLOCK, diag);
 }
 
 icp_store_t *icp_store_ref(icp_store_t *store)

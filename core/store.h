@@ -17,6 +17,11 @@
  * ICP_EDAMAGED. One kind of damage only icp_reader_verify can find: the number of a page of buckets
  * that became by chance that of an older page of the same buckets.
  *
+ * A process that may not write has no slot in LMDB's lock file, and nothing keeps its commit's
+ * pages. They are overwritten by the transaction after the next one at the earliest. So it reads,
+ * and then asks icp_reader_holds whether the commit is still the last one: if not, what was read is
+ * void.
+ *
  * The file may also lose pages while it is read. Callers that must live on read inside a section of
  * fault.h, and call icp_store_spoil when something happened there.
  *
@@ -67,6 +72,12 @@ int icp_store_open(icp_store_t **store, const char *directory, icp_diag_t *diag)
 
 /*! \brief Opens one generation by its file; otherwise as icp_store_open. */
 int icp_store_open_file(icp_store_t **store, const char *path, icp_diag_t *diag);
+
+/*!
+ * \brief As icp_store_open, for a process that may not write: its readers take no slot, and must
+ * ask icp_reader_holds about what they read.
+ */
+int icp_store_open_slotless(icp_store_t **store, const char *directory, icp_diag_t *diag);
 
 /*!
  * \brief Opens a generation by its file to write to it too, by icp_store_env. Only with the store's
@@ -120,6 +131,13 @@ int icp_reader_begin(icp_reader_t *reader);
 
 /*! \brief True when there was no commit since the reader's last snapshot. Needs none. */
 bool icp_reader_is_latest(const icp_reader_t *reader);
+
+/*!
+ * \brief True when what was read of the snapshot so far is of its commit. That is always so where
+ *        readers have slots; without one, as long as there was no commit since. What is read
+ *        afterwards has to be asked about again, so copy first.
+ */
+bool icp_reader_holds(const icp_reader_t *reader);
 
 /*! \brief Gives the snapshot back. Rows, nodes and infos read from it are void from here. */
 void icp_reader_end(icp_reader_t *reader);

@@ -12,6 +12,7 @@
 struct icp_store {
 	atomic_uint references;
 	atomic_bool spoilt;
+	bool slotless; /*!< Opened without LMDB's lock file. */
 	struct MDB_env *env;
 	uint8_t *map; /*!< Of our own, as LMDB does not tell where its map is. */
 	size_t map_size;

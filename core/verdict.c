@@ -97,6 +97,16 @@ static bool permits(enum icp_reason reason)
 	return reason <= ICP_REASON_TRANSFER_PREAPPROVED;
 }
 
+icp_place_t icp_policy_place(const icp_policy_t *policy)
+{
+	icp_place_t place = {.mainland = true};
+	if (policy->provider_count > 0) {
+		place.provider = policy->providers[0];
+		place.provider_length = (uint8_t)strlen(place.provider);
+	}
+	return place;
+}
+
 bool icp_row_permits(const icp_row_t *row, enum icp_verdict rectify_overdue, int64_t now)
 {
 	return permits(row_reason(row, rectify_overdue, now));

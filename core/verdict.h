@@ -88,6 +88,9 @@ bool icp_policy_exempts(const icp_policy_t *policy, const icp_name_t *name);
 /*! \brief True when a place is in scope, so that its address is gated. */
 bool icp_policy_gates(const icp_policy_t *policy, const icp_place_t *place);
 
+/*! \brief A place that stands for any that is gated: of the first provider, if one is named. */
+icp_place_t icp_policy_place(const icp_policy_t *policy);
+
 /*!
  * \brief True when a row permits by its status and the time alone; no address is looked at.
  * \param rectify_overdue  what becomes of a deadline that has passed, as in the policy

@@ -271,7 +271,7 @@ static int run(bench_t *bench, const icp_config_t *config, icp_diag_t *diag)
 	for (size_t i = bench->gated_count; i < ADDRESSES && bench->gated_count > 0; i++) {
 		bench->gated[i] = bench->gated[i - bench->gated_count];
 	}
-	bench->place = icp_tool_place(&config->policy);
+	bench->place = icp_policy_place(&config->policy);
 	return code == ICP_EOK ? measure(bench) : code;
 }
 

@@ -111,7 +111,7 @@ static icp_judge_t make_judge(const icp_config_t *config, int64_t now)
 		judge.policy.scope = ICP_SCOPE_MAINLAND;
 		judge.policy.licence_addresses = ICP_LICENCE_REPORT;
 	}
-	judge.place = icp_tool_place(&judge.policy);
+	judge.place = icp_policy_place(&judge.policy);
 	return judge;
 }
 

@@ -172,7 +172,7 @@ static int decide(icp_lookup_t *lookup)
 		code = icp_gate_judge(lookup->gate, 0, &lookup->name, lookup->addresses,
 			lookup->given, lookup->at, &decision);
 	} else {
-		icp_place_t place = icp_tool_place(policy);
+		icp_place_t place = icp_policy_place(policy);
 		lookup->place_count = 1;
 		code = icp_gate_judge_places(
 			lookup->gate, 0, &lookup->name, &place, 1, lookup->at, &decision);

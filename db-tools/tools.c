@@ -75,16 +75,6 @@ int icp_tool_name(icp_name_t *name, const char *text, size_t length, icp_diag_t 
 	return code == ICP_EINVAL ? icp_fail(diag, code, "not a name (%s): %s", why, text) : code;
 }
 
-icp_place_t icp_tool_place(const icp_policy_t *policy)
-{
-	icp_place_t place = {.mainland = true};
-	if (policy->provider_count > 0) {
-		place.provider = policy->providers[0];
-		place.provider_length = (uint8_t)strlen(place.provider);
-	}
-	return place;
-}
-
 int icp_tool_finish(int status)
 {
 	/* Commands stop at the first write that fails, and then only free: this is its errno. */

@@ -31,6 +31,8 @@ typedef struct {
 	int days;      /*!< --days, or 0. */
 	bool list;     /*!< --list */
 	bool json;
+	char *socket; /*!< --socket, or NULL. */
+	bool force;   /*!< --force */
 } icp_tool_t;
 
 #define ICP_DAYS_MAX 36500 /*!< A hundred years. */
@@ -43,6 +45,7 @@ int icp_tool_upcoming(const icp_tool_t *tool, int count, char **arguments);
 int icp_tool_history(const icp_tool_t *tool, int count, char **arguments);
 int icp_tool_ranges(const icp_tool_t *tool, int count, char **arguments);
 int icp_tool_bench(const icp_tool_t *tool, int count, char **arguments);
+int icp_tool_ctl(const icp_tool_t *tool, int count, char **arguments);
 int icp_tool_stat(const icp_tool_t *tool, int count, char **arguments);
 
 /*!
@@ -79,9 +82,6 @@ void icp_tool_close(icp_reader_t *reader);
  * \retval ICP_EINVAL  diag: "not a name (what is wrong): TEXT"
  */
 int icp_tool_name(icp_name_t *name, const char *text, size_t length, icp_diag_t *diag);
-
-/*! \brief The place that stands for none given: in scope, of the first provider. */
-icp_place_t icp_tool_place(const icp_policy_t *policy);
 
 /*!
  * \brief Writes a failure to stderr.

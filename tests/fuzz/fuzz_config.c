@@ -50,6 +50,20 @@ static void check_policy(const icp_policy_t *policy)
 	}
 }
 
+static void check_daemon(const icp_config_t *config)
+{
+	const icp_endpoint_t *http = &config->daemon.http;
+	must(is_text(config->daemon.spool, 1, 4095) && is_text(config->daemon.control, 1, 107) &&
+			(config->daemon.follow == NULL || is_text(config->daemon.follow, 1, 4095)),
+		"texts of the daemon are texts");
+	must(http->address.family == 0 ? http->port == 0 : http->port != 0,
+		"an address comes with a port");
+	must(config->daemon.stale_after >= 60 && config->daemon.gap_after >= 1 &&
+			config->daemon.keep_audit >= 86400 && config->daemon.keep_spool >= 86400 &&
+			config->daemon.keep >= 1 && config->daemon.keep <= 1000,
+		"times of the daemon are in their range");
+}
+
 static void check(const icp_config_t *config, const char *path)
 {
 	must(strcmp(config->path, path) == 0, "a configuration knows its file");
@@ -68,6 +82,31 @@ static void check(const icp_config_t *config, const char *path)
 			config->policy.scope == ICP_SCOPE_MAINLAND,
 		"providers are known");
 	check_policy(&config->policy);
+	check_daemon(config);
+}
+
+static void check_url(const char *url)
+{
+	must(url == NULL || (is_text(url, 5, 1000) && strpbrk(url, " \"'<>\\") == NULL &&
+				    strchr(url, ':') != NULL),
+		"a URL can stand in an attribute and in a header");
+}
+
+static void check_blockpage(const icp_config_t *config)
+{
+	must(config->blockpage.listen_count <= 16, "there is an end to listening");
+	for (size_t i = 0; i < config->blockpage.listen_count; i++) {
+		must(config->blockpage.listen[i].address.family != 0 &&
+				config->blockpage.listen[i].port > 0,
+			"one listens somewhere");
+	}
+	check_url(config->blockpage.file_url);
+	check_url(config->blockpage.transfer_url);
+	check_url(config->blockpage.contact_url);
+	check_url(config->blockpage.blocked_by);
+	must(config->blockpage.api_rate >= 1 && config->blockpage.connections >= 16 &&
+			config->blockpage.timeout >= 1 && config->blockpage.timeout <= 300,
+		"limits are in their range");
 }
 
 static bool is_all(const void *memory, size_t size, uint8_t octet)
@@ -91,6 +130,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	must(ret == ICP_EOK || ret == ICP_ECONFIG, "nothing else goes wrong");
 	if (ret == ICP_EOK) {
 		check(&config, path);
+		check_blockpage(&config);
 		icp_config_deinit(&config);
 	} else {
 		must(is_all(&config, sizeof config, UNTOUCHED), "what is refused changes nothing");

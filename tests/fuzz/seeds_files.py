@@ -55,6 +55,54 @@ def manifest(**changes):
     return json.dumps(content | changes).encode()
 
 
+NAMED, READ, JOURNAL = b"\0", b"\1", b"\2"  # What fuzz_spool.c takes them for.
+LOADING = {"loading": "f.csv", "sha256": SHA256, "sequence": 7, "generation": 3}
+MOVING = {"moving": "f.csv", "to": "done", "as": "f~20261124T000000.csv"}
+
+
+def journal(**changed):
+    return JOURNAL + json.dumps(changed).encode()
+
+
+SPOOL = {
+    "journal-loading": journal(**LOADING),
+    "journal-moving": journal(**MOVING),
+    "journal-number-negative": journal(**LOADING | {"generation": -1}),
+    "journal-path": journal(**MOVING | {"as": "../f.csv"}),
+    "journal-place-unknown": journal(**MOVING | {"to": ".."}),
+    "journal-sha256-short": journal(**LOADING | {"sha256": "ab"}),
+    "manifest-applied": READ + manifest(kind="delta", sequence=7),
+    "manifest-empty": READ,
+    "manifest-full": READ + manifest(),
+    "manifest-half": READ + manifest()[:20],
+    "manifest-in-a-gap": READ + manifest(kind="delta", sequence=9),
+    "manifest-next": READ + manifest(kind="delta", sequence=8),
+    "manifest-sequence-largest": READ + manifest(kind="delta", sequence=2**63 - 1),
+    "name-control-character": NAMED + b"f\n.csv.json",
+    "name-feed": NAMED + b"f.csv.zst",
+    "name-hidden": NAMED + b".f.csv.json",
+    "name-long": NAMED + b"a" * 217 + b".csv.json",
+    "name-longest": NAMED + b"a" * 216 + b".csv.json",
+    "name-manifest": NAMED + "例.csv.json".encode(),
+    "name-path": NAMED + b"../f.csv",
+}
+
+REQUEST = {
+    "command-not-known": b'{"command": "stop"}',
+    "command-twice": b'{"command": "status", "command": "pause"}',
+    "control-character": b'{"command": "status", "a\\u0007": 1}',
+    "deep": b"[" * 3000,
+    "empty": b"",
+    "feed-a-path": b'{"command": "load", "feed": "../f.csv"}',
+    "feed-with-nul": b'{"command": "load", "feed": "f.csv\\u0000.csv"}',
+    "force-not-boolean": b'{"command": "load", "feed": "f.csv", "force": 1}',
+    "http": b"GET / HTTP/1.1\r",
+    "load": b'{"command": "load", "feed": "f.csv.zst", "force": true}',
+    "not-utf-8": b'{"command": "\xff"}',
+    "status": b'{"command": "status"}',
+    "status-with-feed": b'{"command": "status", "feed": "f.csv"}',
+}
+
 MANIFEST = {
     "as-of-a-time": manifest(as_of="2026-11-23T03:00:00.5+08:00"),
     "control-character": b'{"kind": \x1b[2J}',
@@ -106,7 +154,31 @@ licence_addresses: enforce
 on_no_index: block
 exempt: [internal.example]
 nat64_prefixes: ["64:ff9b::/96"]
+daemon:
+  spool: /s/spool
+  control: /s/control
+  http: "[::1]:9553"
+  stale_after: 36h
+  gap_after: 15m
+  keep: 3
+  keep_audit: 400d
+  keep_spool: 14d
+  follow: "service=filing"
+blockpage:
+  listen: ["192.0.2.1:80", "[::1]:80"]
+  templates: /s/pages
+  provider_name: {zh: Z, en: E}
+  file_url: "https://a.cn/?b&c"
+  transfer_url: "http://a.cn"
+  contact_url: "mailto:a@b.cn"
+  blocked_by: "https://a.cn/"
+  api: any
+  api_rate: 1
+  connections: 16
+  timeout: 5m
 """,
+    "duration-too-long": MINIMAL + b"daemon: {stale_after: 71582789m}\n",
+    "endpoint-no-port": MINIMAL + b"daemon: {http: '[::1]'}\n",
     "control-character": MINIMAL + b'store: "a\\e[1m\\x85"\n',
     "deep": MINIMAL + b"store: " + b"[" * 20,
     "empty": b"",

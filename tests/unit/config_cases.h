@@ -20,8 +20,23 @@
 
 #define TOP_KEYS                                                                                   \
 	"store, mode, scope, providers, ranges, block, mixed, lease, rectify_overdue, "            \
-	"licence_addresses, on_no_index, exempt, nat64_prefixes"
+	"licence_addresses, on_no_index, exempt, nat64_prefixes, daemon, blockpage"
+#define DAEMON_KEYS                                                                                \
+	"daemon.spool, daemon.control, daemon.http, daemon.stale_after, daemon.gap_after, "        \
+	"daemon.keep, daemon.keep_audit, daemon.keep_spool, daemon.follow"
+#define BLOCKPAGE_KEYS                                                                             \
+	"blockpage.listen, blockpage.templates, blockpage.provider_name, blockpage.file_url, "     \
+	"blockpage.transfer_url, blockpage.contact_url, blockpage.blocked_by, blockpage.api, "     \
+	"blockpage.api_rate, blockpage.connections, blockpage.timeout"
+#define IN_BLOCKPAGE(line) MINIMAL "blockpage:\n  " line
+#define A_URL                                                                                       \
+	"a URL of at most 1000 octets without spaces, quotes, < and >, that begins with https://, " \
+	"http://"
 #define BLOCK_KEYS "block.ipv4, block.ipv6, block.ttl, block.ede, block.text"
+#define IN_DAEMON(line) MINIMAL "daemon:\n  " line
+#define DURATION(range) range " seconds, as a number with s, m, h or d"
+#define KEPT DURATION("86400 to 315360000")
+#define ENDPOINT "address:port, with an IPv6 address in brackets, or none"
 #define TEXT(range) range " octets, no control characters"
 #define SECONDS "1 to 86400 seconds"
 #define SLUGS "a list of 0 to 256, each a slug of 1 to 32 characters a-z, 0-9 and -"
@@ -143,6 +158,102 @@ static const refused_t values[] = {
 		":4: nat64_prefixes: \"10.0.0.0/32\"; allowed: " PREFIXES},
 	{"nat64: bits beyond the length", MINIMAL "nat64_prefixes: ['64:ff9b::1/96']\n",
 		":4: nat64_prefixes: \"64:ff9b::1/96\"; allowed: " PREFIXES},
+};
+
+static const refused_t daemon_values[] = {
+	{"spool: empty", IN_DAEMON("spool: ''\n"),
+		":5: daemon.spool: \"\"; allowed: " TEXT("1 to 4095")},
+	{"control: longer than a socket's path", IN_DAEMON("control: /" D50 D50 "01234567\n"),
+		":5: daemon.control: \"/" D50 D10 "012...\"; allowed: " TEXT("1 to 107")},
+	{"http: no port", IN_DAEMON("http: 127.0.0.1\n"),
+		":5: daemon.http: \"127.0.0.1\"; allowed: " ENDPOINT},
+	{"http: port alone", IN_DAEMON("http: 9553\n"),
+		":5: daemon.http: \"9553\"; allowed: " ENDPOINT},
+	{"http: a name", IN_DAEMON("http: localhost:9553\n"),
+		":5: daemon.http: \"localhost:9553\"; allowed: " ENDPOINT},
+	{"http: IPv6 without brackets", IN_DAEMON("http: '::1:9553'\n"),
+		":5: daemon.http: \"::1:9553\"; allowed: " ENDPOINT},
+	{"http: empty", IN_DAEMON("http: ''\n"), ":5: daemon.http: \"\"; allowed: " ENDPOINT},
+	{"http: NUL after none", IN_DAEMON("http: \"none\\0\"\n"),
+		":5: daemon.http: \"none\\x00\"; allowed: " ENDPOINT},
+	{"stale_after: no unit", IN_DAEMON("stale_after: 3600\n"),
+		":5: daemon.stale_after: \"3600\" (the unit is missing); allowed: " DURATION(
+			"60 to 315360000")},
+	{"stale_after: too short", IN_DAEMON("stale_after: 59s\n"),
+		":5: daemon.stale_after: \"59s\"; allowed: " DURATION("60 to 315360000")},
+	{"stale_after: too long", IN_DAEMON("stale_after: 3651d\n"),
+		":5: daemon.stale_after: \"3651d\"; allowed: " DURATION("60 to 315360000")},
+	{"stale_after: more than 32 bits", IN_DAEMON("stale_after: 999999999d\n"),
+		":5: daemon.stale_after: \"999999999d\"; allowed: " DURATION("60 to 315360000")},
+	{"stale_after: 32 bits and a little", IN_DAEMON("stale_after: 71582789m\n"),
+		":5: daemon.stale_after: \"71582789m\"; allowed: " DURATION("60 to 315360000")},
+	{"stale_after: the unit alone", IN_DAEMON("stale_after: h\n"),
+		":5: daemon.stale_after: \"h\"; allowed: " DURATION("60 to 315360000")},
+	{"stale_after: no such unit", IN_DAEMON("stale_after: 2w\n"),
+		":5: daemon.stale_after: \"2w\"; allowed: " DURATION("60 to 315360000")},
+	{"stale_after: a space", IN_DAEMON("stale_after: 36 h\n"),
+		":5: daemon.stale_after: \"36 h\"; allowed: " DURATION("60 to 315360000")},
+	{"stale_after: a fraction", IN_DAEMON("stale_after: 1.5h\n"),
+		":5: daemon.stale_after: \"1.5h\"; allowed: " DURATION("60 to 315360000")},
+	{"stale_after: octal", IN_DAEMON("stale_after: 036h\n"),
+		":5: daemon.stale_after: \"036h\"; allowed: " DURATION("60 to 315360000")},
+	{"stale_after: two units", IN_DAEMON("stale_after: 1h30m\n"),
+		":5: daemon.stale_after: \"1h30m\"; allowed: " DURATION("60 to 315360000")},
+	{"gap_after: 0", IN_DAEMON("gap_after: 0s\n"),
+		":5: daemon.gap_after: \"0s\"; allowed: " DURATION("1 to 315360000")},
+	{"keep: 0", IN_DAEMON("keep: 0\n"),
+		":5: daemon.keep: \"0\"; allowed: 1 to 1000 generations"},
+	{"keep: 1001", IN_DAEMON("keep: 1001\n"),
+		":5: daemon.keep: \"1001\"; allowed: 1 to 1000 generations"},
+	{"keep_audit: less than a day", IN_DAEMON("keep_audit: 23h\n"),
+		":5: daemon.keep_audit: \"23h\"; allowed: " KEPT},
+	{"keep_spool: a list", IN_DAEMON("keep_spool: [14d]\n"),
+		":5: daemon.keep_spool: a list of 1; allowed: " KEPT},
+	{"follow: empty", IN_DAEMON("follow: ''\n"),
+		":5: daemon.follow: \"\"; allowed: " TEXT("1 to 4095")},
+	{"unknown in daemon", IN_DAEMON("spol: x\n"),
+		":5: unknown key: \"daemon.spol\"; allowed: " DAEMON_KEYS},
+	{"listen: no list", IN_BLOCKPAGE("listen: '192.0.2.1:80'\n"),
+		":5: blockpage.listen: \"192.0.2.1:80\"; allowed: a list of 1 to 16, each "
+		"address:port, with an IPv6 address in brackets"},
+	{"listen: none", IN_BLOCKPAGE("listen: []\n"),
+		":5: blockpage.listen: a list of 0; allowed: a list of 1 to 16, each "
+		"address:port, with an IPv6 address in brackets"},
+	{"listen: a word", IN_BLOCKPAGE("listen: [none]\n"),
+		":5: blockpage.listen: \"none\"; allowed: a list of 1 to 16, each "
+		"address:port, with an IPv6 address in brackets"},
+	{"provider_name: of no language", IN_BLOCKPAGE("provider_name: X\n"),
+		":5: blockpage.provider_name: \"X\"; allowed: a mapping with "
+		"blockpage.provider_name.zh, blockpage.provider_name.en"},
+	{"file_url: a script", IN_BLOCKPAGE("file_url: 'javascript:alert(1)'\n"),
+		":5: blockpage.file_url: \"javascript:alert(1)\"; allowed: " A_URL},
+	{"file_url: nothing but the scheme", IN_BLOCKPAGE("file_url: 'https://'\n"),
+		":5: blockpage.file_url: \"https://\"; allowed: " A_URL},
+	{"file_url: mail", IN_BLOCKPAGE("file_url: 'mailto:a@b.cn'\n"),
+		":5: blockpage.file_url: \"mailto:a@b.cn\"; allowed: " A_URL},
+	{"transfer_url: a quote", IN_BLOCKPAGE("transfer_url: 'https://a/\"x'\n"),
+		":5: blockpage.transfer_url: \"https://a/\"x\" (a character that must be "
+		"percent-encoded); allowed: " A_URL},
+	{"contact_url: a space", IN_BLOCKPAGE("contact_url: 'tel:1 2'\n"),
+		":5: blockpage.contact_url: \"tel:1 2\" (a character that must be "
+		"percent-encoded); allowed: " A_URL ", mailto:, tel:"},
+	{"blocked_by: >", IN_BLOCKPAGE("blocked_by: 'https://a/>;x'\n"),
+		":5: blockpage.blocked_by: \"https://a/>;x\" (a character that must be "
+		"percent-encoded); allowed: " A_URL},
+	{"blocked_by: NUL", IN_BLOCKPAGE("blocked_by: \"https://a\\0\"\n"),
+		":5: blockpage.blocked_by: \"https://a\\x00\" (a character that must be "
+		"percent-encoded); allowed: " A_URL},
+	{"api: a word", IN_BLOCKPAGE("api: yes\n"),
+		":5: blockpage.api: \"yes\"; allowed: none, local, any"},
+	{"api_rate: 0", IN_BLOCKPAGE("api_rate: 0\n"),
+		":5: blockpage.api_rate: \"0\"; allowed: 1 to 100000 answers a second"},
+	{"connections: 15", IN_BLOCKPAGE("connections: 15\n"),
+		":5: blockpage.connections: \"15\"; allowed: 16 to 65536 connections"},
+	{"timeout: no unit", IN_BLOCKPAGE("timeout: 10\n"),
+		":5: blockpage.timeout: \"10\" (the unit is missing); allowed: " DURATION(
+			"1 to 300")},
+	{"blockpage: unknown key", IN_BLOCKPAGE("listn: x\n"),
+		":5: unknown key: \"blockpage.listn\"; allowed: " BLOCKPAGE_KEYS},
 };
 
 static const refused_t keys[] = {

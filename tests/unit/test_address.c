@@ -225,6 +225,58 @@ static const struct {
 	{"IPv4 is not in IPv6", "::/0", "0.0.0.0", false},
 };
 
+static void test_endpoint(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *text;
+		uint8_t family; /* 0: refused. */
+		uint16_t port;
+	} cases[] = {
+		{"127.0.0.1:80", 4, 80},
+		{"0.0.0.0:1", 4, 1},
+		{"[::]:65535", 6, 65535},
+		{"[2001:db8::80]:8080", 6, 8080},
+		{"", 0, 0},
+		{":", 0, 0},
+		{":80", 0, 0},
+		{"127.0.0.1", 0, 0},
+		{"127.0.0.1:", 0, 0},
+		{"127.0.0.1:0", 0, 0},
+		{"127.0.0.1:080", 0, 0},
+		{"127.0.0.1:65536", 0, 0},
+		{"127.0.0.1:100000", 0, 0},
+		{"127.0.0.1:+80", 0, 0},
+		{"127.0.0.1:80 ", 0, 0},
+		{" 127.0.0.1:80", 0, 0},
+		{"127.0.0.1/32:80", 0, 0},
+		{"[127.0.0.1]:80", 0, 0},
+		{"::1:80", 0, 0},
+		{"[::1]", 0, 0},
+		{"[::1]80", 0, 0},
+		{"[::1:80", 0, 0},
+		{"::1]:80", 0, 0},
+		{"[]:80", 0, 0},
+		{"]:80", 0, 0},
+		{"[[::1]]:80", 0, 0},
+		{"localhost:80", 0, 0},
+	};
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		icp_endpoint_t endpoint = {.port = 7};
+		char text[ICP_ENDPOINT_TEXT_MAX];
+		int want = cases[i].family != 0 ? ICP_EOK : ICP_EINVAL;
+		if (icp_endpoint_parse(&endpoint, cases[i].text, strlen(cases[i].text)) != want) {
+			fail_msg("%s", cases[i].text);
+		}
+		assert_int_equal(endpoint.address.family, cases[i].family);
+		assert_int_equal(endpoint.port, want == ICP_EOK ? cases[i].port : 7);
+		if (want == ICP_EOK) {
+			icp_endpoint_format(&endpoint, text);
+			assert_string_equal(text, cases[i].text);
+		}
+	}
+}
+
 static void test_prefix_holds(void **state)
 {
 	(void)state;
@@ -309,6 +361,7 @@ int main(void)
 		cmocka_unit_test(test_address_bad),
 		cmocka_unit_test(test_from_bytes),
 		cmocka_unit_test(test_prefix),
+		cmocka_unit_test(test_endpoint),
 		cmocka_unit_test(test_prefix_holds),
 		cmocka_unit_test(test_unmap),
 		cmocka_unit_test(test_unmap_several),

@@ -94,6 +94,13 @@ static void assert_address(const icp_address_t *address, const char *text)
 	assert_memory_equal(address, &want, sizeof want);
 }
 
+static void assert_endpoint(const icp_endpoint_t *endpoint, const char *text)
+{
+	char have[ICP_ENDPOINT_TEXT_MAX];
+	icp_endpoint_format(endpoint, have);
+	assert_string_equal(have, text);
+}
+
 static void assert_name(const icp_name_t *name, const char *text)
 {
 	char have[ICP_NAME_TEXT_MAX];
@@ -138,6 +145,27 @@ static void test_minimal(void **state)
 	assert_int_equal(config.block.ttl, 30);
 	assert_int_equal(config.block.ede, 16);
 	assert_string_equal(config.block.text, "");
+	assert_string_equal(config.daemon.spool, "/var/lib/icpgate/spool");
+	assert_string_equal(config.daemon.control, "/run/icpgate/control");
+	assert_endpoint(&config.daemon.http, "127.0.0.1:9553");
+	assert_int_equal(config.daemon.stale_after, 36 * 3600);
+	assert_int_equal(config.daemon.gap_after, 15 * 60);
+	assert_int_equal(config.daemon.keep, 3);
+	assert_int_equal(config.daemon.keep_audit, 400 * 86400);
+	assert_int_equal(config.daemon.keep_spool, 14 * 86400);
+	assert_null(config.daemon.follow);
+	assert_int_equal(config.blockpage.listen_count, 0);
+	assert_null(config.blockpage.templates);
+	assert_null(config.blockpage.provider_name.zh);
+	assert_null(config.blockpage.provider_name.en);
+	assert_null(config.blockpage.file_url);
+	assert_null(config.blockpage.transfer_url);
+	assert_null(config.blockpage.contact_url);
+	assert_null(config.blockpage.blocked_by);
+	assert_int_equal(config.blockpage.api, ICP_API_NONE);
+	assert_int_equal(config.blockpage.api_rate, 50);
+	assert_int_equal(config.blockpage.connections, 4096);
+	assert_int_equal(config.blockpage.timeout, 10);
 	icp_config_deinit(&config);
 }
 
@@ -163,7 +191,29 @@ static const char full[] = "store: /srv/store\n"
 			   "exempt:\n"
 			   "  - Internal\n"
 			   "  - 例子.中国\n"
-			   "nat64_prefixes: ['2001:db8:64::/48', '64:ff9b::/96']\n";
+			   "nat64_prefixes: ['2001:db8:64::/48', '64:ff9b::/96']\n"
+			   "daemon:\n"
+			   "  spool: /srv/spool\n"
+			   "  control: /srv/control\n"
+			   "  http: \"[::1]:65535\"\n"
+			   "  stale_after: 60s\n"
+			   "  gap_after: '90m'\n"
+			   "  keep: 1000\n"
+			   "  keep_audit: 3650d\n"
+			   "  keep_spool: 24h\n"
+			   "  follow: service=filing\n"
+			   "blockpage:\n"
+			   "  listen: ['192.0.2.1:8080', '[2001:db8::1]:80']\n"
+			   "  templates: /srv/pages\n"
+			   "  provider_name: {zh: 示例云, en: Example Cloud}\n"
+			   "  file_url: https://a.example/?x=1&y=2\n"
+			   "  transfer_url: HTTP://b.example/\n"
+			   "  contact_url: tel:+8610123456\n"
+			   "  blocked_by: https://c.example\n"
+			   "  api: any\n"
+			   "  api_rate: 100000\n"
+			   "  connections: 65536\n"
+			   "  timeout: 5m\n";
 
 static void test_full(void **state)
 {
@@ -201,6 +251,29 @@ static void test_full(void **state)
 	assert_int_equal(config.block.ttl, 86400);
 	assert_int_equal(config.block.ede, -1);
 	assert_string_equal(config.block.text, "见 https://beian.example.cn");
+	assert_string_equal(config.daemon.spool, "/srv/spool");
+	assert_string_equal(config.daemon.control, "/srv/control");
+	assert_endpoint(&config.daemon.http, "[::1]:65535");
+	assert_int_equal(config.daemon.stale_after, 60);
+	assert_int_equal(config.daemon.gap_after, 5400);
+	assert_int_equal(config.daemon.keep, 1000);
+	assert_int_equal(config.daemon.keep_audit, 315360000);
+	assert_int_equal(config.daemon.keep_spool, 86400);
+	assert_string_equal(config.daemon.follow, "service=filing");
+	assert_int_equal(config.blockpage.listen_count, 2);
+	assert_endpoint(&config.blockpage.listen[0], "192.0.2.1:8080");
+	assert_endpoint(&config.blockpage.listen[1], "[2001:db8::1]:80");
+	assert_string_equal(config.blockpage.templates, "/srv/pages");
+	assert_string_equal(config.blockpage.provider_name.zh, "示例云");
+	assert_string_equal(config.blockpage.provider_name.en, "Example Cloud");
+	assert_string_equal(config.blockpage.file_url, "https://a.example/?x=1&y=2");
+	assert_string_equal(config.blockpage.transfer_url, "HTTP://b.example/");
+	assert_string_equal(config.blockpage.contact_url, "tel:+8610123456");
+	assert_string_equal(config.blockpage.blocked_by, "https://c.example");
+	assert_int_equal(config.blockpage.api, ICP_API_ANY);
+	assert_int_equal(config.blockpage.api_rate, 100000);
+	assert_int_equal(config.blockpage.connections, 65536);
+	assert_int_equal(config.blockpage.timeout, 300);
 	icp_config_deinit(&config);
 }
 
@@ -244,6 +317,9 @@ static const struct {
 		"\xef\xbb\xbf---\r\nproviders: [qcloud]\r\n" RANGES BLOCK "...\r\n"},
 	{"lengths of RFC 6052", MINIMAL "nat64_prefixes: ['2001:db8::/32', '2001:db8::/40',"
 					" '2001:db8::/56', '2001:db8::/64']\n"},
+	{"no HTTP", IN_DAEMON("http: none\n")},
+	{"one second", IN_DAEMON("gap_after: 1s\n")},
+	{"a path of a socket, in full", IN_DAEMON("control: /" D50 D50 "012345\n")},
 	{"a text of 200 octets", PROVIDERS RANGES "block: {ipv4: 192.0.2.1, text: " D200 "}\n"},
 };
 
@@ -273,6 +349,12 @@ static void test_values(void **state)
 {
 	(void)state;
 	expect_errors(values, COUNT(values));
+}
+
+static void test_daemon_values(void **state)
+{
+	(void)state;
+	expect_errors(daemon_values, COUNT(daemon_values));
 }
 
 static void test_keys(void **state)
@@ -459,6 +541,7 @@ int main(void)
 		cmocka_unit_test(test_ede),
 		cmocka_unit_test(test_accepted),
 		cmocka_unit_test(test_values),
+		cmocka_unit_test(test_daemon_values),
 		cmocka_unit_test(test_keys),
 		cmocka_unit_test(test_together),
 		cmocka_unit_test(test_syntax),
