@@ -54,8 +54,9 @@ enum icp_stat { ICP_STAT_TABLE(ICP_STAT_CONSTANT) ICP_STAT_COUNT };
 	}
 #define ICP_LATENCY_CLASSES 17
 
-/*! One judgement of so many is timed: reading the clock twice is a tenth of what a short one takes.
- * A prime, so that all of what comes again and again in the same order has its turn. */
+/*! One judgement of so many is timed: reading the clock twice takes about 50 ns, which would be
+ * dear for one that is remembered. A prime, so that all of what comes again and again in the same
+ * order has its turn. */
 #define ICP_LATENCY_EVERY 61
 
 /*! \brief The longest time of a class, in nanoseconds; 0: of the last one, which has no bound. */
