@@ -467,9 +467,8 @@ def test_five_hundred_that_say_nothing_keep_nobody_waiting(shared):
             idle.append(client)
         for path in PATHS:
             assert shared.fetch(path)[0] == 200
-        # What it holds is bounded, once it has seen to all of them.
-        wait_until(lambda: shared.http.open_files() <= before + CONNECTIONS_MAX + 3,
-                   "no more connections than are allowed")
+        # It has seen to all that came before these; a few may be on their way out.
+        assert shared.http.open_files() <= before + CONNECTIONS_MAX + 10
         # Those that came first had to go.
         ends_within(idle[:500 - CONNECTIONS_MAX - len(PATHS)], DEADLINE)
     wait_until(lambda: shared.http.open_files() <= before + 1, "nothing is left of them")
