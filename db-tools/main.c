@@ -20,6 +20,8 @@ enum {
 	OPTION_LIST,
 	OPTION_NAMES,
 	OPTION_DAYS,
+	OPTION_SOCKET,
+	OPTION_FORCE,
 	OPTION_HELP,
 	OPTION_VERSION,
 };
@@ -32,13 +34,22 @@ static const struct option long_options[] = {
 	{"list", no_argument, NULL, OPTION_LIST},
 	{"names", required_argument, NULL, OPTION_NAMES},
 	{"days", required_argument, NULL, OPTION_DAYS},
+	{"socket", required_argument, NULL, OPTION_SOCKET},
+	{"force", no_argument, NULL, OPTION_FORCE},
 	{"help", no_argument, NULL, OPTION_HELP},
 	{"version", no_argument, NULL, OPTION_VERSION},
 	{NULL, 0, NULL, 0},
 };
 
 /*! Options that not all commands take, as bits. */
-enum { TAKES_AT = 1, TAKES_RESOLVE = 2, TAKES_LIST = 4, TAKES_NAMES = 8, TAKES_DAYS = 16 };
+enum {
+	TAKES_AT = 1,
+	TAKES_RESOLVE = 2,
+	TAKES_LIST = 4,
+	TAKES_NAMES = 8,
+	TAKES_DAYS = 16,
+	TAKES_CONTROL = 32,
+};
 
 typedef struct {
 	const char *name;
@@ -58,6 +69,7 @@ static const command_t commands[] = {
 	{"ranges", icp_tool_ranges, 2, 2, 0},
 	{"bench", icp_tool_bench, 0, 0, 0},
 	{"stat", icp_tool_stat, 0, 0, 0},
+	{"ctl", icp_tool_ctl, 1, 2, TAKES_CONTROL},
 };
 
 static const char usage_text[] =
@@ -78,6 +90,10 @@ static const char usage_text[] =
 	"  ranges CSV OUT.mmdb                   compiles a range database\n"
 	"  bench                                 decisions per second on the current store\n"
 	"  stat                                  what the resolver has counted since its start\n"
+	"  ctl [--socket PATH] status|rollback|pause|resume\n"
+	"                                        what the daemon does, and orders to it\n"
+	"  ctl [--socket PATH] load [--force] FEED\n"
+	"                                        loads a feed of the spool, done or rejected\n"
 	"\n"
 	"  -c FILE      configuration file\n"
 	"  --store DIR  store to read instead of the configuration's\n"
@@ -88,6 +104,9 @@ static const char usage_text[] =
 	"  --list       every permission that is gained or lost\n"
 	"  --names FILE which of these names would be judged otherwise; - is stdin\n"
 	"  --days N     look so far ahead, 30 without it\n"
+	"  --socket PATH\n"
+	"               control socket of the daemon instead of the configuration's\n"
+	"  --force      load however many permissions are lost\n"
 	"  --help       this text\n"
 	"  --version    version\n";
 
@@ -141,6 +160,12 @@ static int take_option(icp_tool_t *tool, int option)
 		return -1;
 	case OPTION_DAYS:
 		return take_days(tool);
+	case OPTION_SOCKET:
+		tool->socket = optarg;
+		return -1;
+	case OPTION_FORCE:
+		tool->force = true;
+		return -1;
 	case OPTION_HELP:
 		fputs(usage_text, stdout);
 		return icp_tool_finish(ICP_EXIT_DONE);
@@ -190,6 +215,8 @@ static bool takes_all(const command_t *command, const icp_tool_t *tool)
 		{tool->list, TAKES_LIST, "--list is for diff"},
 		{tool->names != NULL, TAKES_NAMES, "--names is for diff"},
 		{tool->days != 0, TAKES_DAYS, "--days is for upcoming"},
+		{tool->socket != NULL, TAKES_CONTROL, "--socket is for ctl"},
+		{tool->force, TAKES_CONTROL, "--force is for ctl load"},
 	};
 	for (size_t i = 0; i < sizeof options / sizeof *options; i++) {
 		if (options[i].given && (command->takes & options[i].bit) == 0) {

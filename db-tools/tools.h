@@ -31,6 +31,8 @@ typedef struct {
 	int days;      /*!< --days, or 0. */
 	bool list;     /*!< --list */
 	bool json;
+	char *socket; /*!< --socket, or NULL. */
+	bool force;   /*!< --force */
 } icp_tool_t;
 
 #define ICP_DAYS_MAX 36500 /*!< A hundred years. */
@@ -43,6 +45,7 @@ int icp_tool_upcoming(const icp_tool_t *tool, int count, char **arguments);
 int icp_tool_history(const icp_tool_t *tool, int count, char **arguments);
 int icp_tool_ranges(const icp_tool_t *tool, int count, char **arguments);
 int icp_tool_bench(const icp_tool_t *tool, int count, char **arguments);
+int icp_tool_ctl(const icp_tool_t *tool, int count, char **arguments);
 int icp_tool_stat(const icp_tool_t *tool, int count, char **arguments);
 
 /*!

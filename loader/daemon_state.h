@@ -43,6 +43,9 @@ typedef struct {
 	size_t depth;      /*!< Feeds in the spool whose manifest has arrived. */
 	size_t waiting;    /*!< Of these: deltas that wait for one before them. */
 	int64_t gap_since; /*!< The first of them waits; ICP_TIME_NONE: none does. */
+	bool gap_late;     /*!< They wait for longer than gap_after. */
+	size_t refused;    /*!< Names in the spool that nothing is done with. */
+	bool stale;        /*!< The store is older than stale_after, or there is none. */
 	uint64_t loads[ICP_LOAD_KIND_COUNT][ICP_LOAD_OUTCOME_COUNT]; /*!< Since the start. */
 	icp_load_t last;                                             /*!< The last load of all. */
 	enum icp_follow_state follow; /*!< WAITING: it ended, and will be started again. */

@@ -53,14 +53,14 @@ static bool has_gap(const icp_observed_t *observed)
 {
 	const icp_daemon_state_t *daemon = observed->daemon;
 	return daemon->gap_since != ICP_TIME_NONE &&
-	       observed->now - daemon->gap_since > (int64_t)observed->config->daemon.gap_after;
+	       observed->now - daemon->gap_since >= (int64_t)observed->config->daemon.gap_after;
 }
 
 static void print_gap(const icp_observed_t *observed, FILE *out)
 {
 	fprintf(out,
-		"a delta has waited for the one before it for %" PRId64
-		" s, which is more than gap_after, %" PRIu32 " s",
+		"a delta has waited for the one before it for %" PRId64 " s; gap_after is %" PRIu32
+		" s",
 		observed->now - observed->daemon->gap_since, observed->config->daemon.gap_after);
 }
 

@@ -34,6 +34,7 @@ typedef struct {
 
 struct icp_http {
 	struct event_base *base;
+	const char *store;
 	const icp_config_t *config;
 	const icp_daemon_state_t *state;
 	struct evhttp *server;
@@ -182,7 +183,8 @@ static int make_body(const icp_http_t *http, const page_t *page, char **body, si
 	if (out == NULL) {
 		return 0;
 	}
-	icp_observe(&observed, http->config, http->state, (int64_t)time(NULL), page->domains);
+	icp_observe(&observed, http->store, http->config, http->state, (int64_t)time(NULL),
+		page->domains);
 	int status = page->write(&observed, out);
 	icp_observed_deinit(&observed);
 	return fclose(out) == 0 ? status : 0;
@@ -302,8 +304,8 @@ static int make_server(icp_http_t *http, icp_diag_t *diag)
 	return listen_at(http, diag);
 }
 
-int icp_http_open(icp_http_t **http, struct event_base *base, const icp_config_t *config,
-	const icp_daemon_state_t *state, icp_diag_t *diag)
+int icp_http_open(icp_http_t **http, struct event_base *base, const char *store,
+	const icp_config_t *config, const icp_daemon_state_t *state, icp_diag_t *diag)
 {
 	*http = NULL;
 	if (config->daemon.http.address.family == 0) {
@@ -314,6 +316,7 @@ int icp_http_open(icp_http_t **http, struct event_base *base, const icp_config_t
 		return icp_fail(diag, ICP_ENOMEM, "out of memory");
 	}
 	new->base = base;
+	new->store = store;
 	new->config = config;
 	new->state = state;
 	new->guarded = icp_fault_install() == ICP_EOK;

@@ -26,14 +26,15 @@ typedef struct icp_http icp_http_t;
 /*!
  * \brief Begins to listen, where the configuration says so. SIGPIPE is ignored from here on.
  * \param http    NULL is left there when the configuration says "none"
- * \param config  with state, it must outlive the server
+ * \param store   its directory; with config and state, it must outlive the server. The
+ *                configuration may be replaced where it lies
  * \retval ICP_EOK
  * \retval ICP_ECONFIG  not a loopback address
  * \retval ICP_ESYS     can't listen there
  * \retval ICP_ENOMEM
  */
-int icp_http_open(icp_http_t **http, struct event_base *base, const icp_config_t *config,
-	const icp_daemon_state_t *state, icp_diag_t *diag);
+int icp_http_open(icp_http_t **http, struct event_base *base, const char *store,
+	const icp_config_t *config, const icp_daemon_state_t *state, icp_diag_t *diag);
 
 /*! \brief Ends all connections; NULL is fine. Before the event base is freed. */
 void icp_http_close(icp_http_t *http);

@@ -15,9 +15,9 @@ const char *icp_load_outcome_name(enum icp_load_outcome outcome)
 {
 	static const char *const names[ICP_LOAD_OUTCOME_COUNT] = {
 		[ICP_LOAD_DONE] = "done",
-		[ICP_LOAD_GUARD] = "refused",
-		[ICP_LOAD_USAGE] = "misconfigured",
-		[ICP_LOAD_FEED] = "rejected",
+		[ICP_LOAD_GUARD] = "guard",
+		[ICP_LOAD_USAGE] = "usage",
+		[ICP_LOAD_FEED] = "feed",
 		[ICP_LOAD_FAILED] = "failed",
 		[ICP_LOAD_CRASHED] = "crashed",
 	};

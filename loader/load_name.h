@@ -9,7 +9,7 @@
 /*! \brief "full", "delta" or "rollback". */
 const char *icp_load_kind_name(enum icp_load_kind kind);
 
-/*! \brief "done", "refused", "misconfigured", "rejected", "failed" or "crashed". */
+/*! \brief "done", "guard", "usage", "feed", "failed" or "crashed". */
 const char *icp_load_outcome_name(enum icp_load_outcome outcome);
 
 /*! \brief "off", "running" or "waiting". */

@@ -163,9 +163,15 @@ int icp_manifest_read(icp_manifest_t *manifest, const char *path, bool *found, i
 	if (file < 0) {
 		return icp_fail(diag, ICP_EFEED, "%s: %s", path, strerror(errno));
 	}
+	int ret = icp_manifest_read_file(manifest, file, path, diag);
+	close(file);
+	return ret;
+}
+
+int icp_manifest_read_file(icp_manifest_t *manifest, int file, const char *path, icp_diag_t *diag)
+{
 	json_error_t error;
 	json_t *object = json_loadfd(file, JSON_REJECT_DUPLICATES, &error);
-	close(file);
 	if (object == NULL) {
 		return not_json(&error, path, diag);
 	}

@@ -33,6 +33,12 @@ char *icp_manifest_path(const char *feed);
 int icp_manifest_read(icp_manifest_t *manifest, const char *path, bool *found, icp_diag_t *diag);
 
 /*!
+ * \brief Likewise, of an open file; path is for messages.
+ * \retval ICP_EOK, ICP_EFEED, ICP_ENOMEM
+ */
+int icp_manifest_read_file(icp_manifest_t *manifest, int file, const char *path, icp_diag_t *diag);
+
+/*!
  * \brief Compares what was read of the feed with what the manifest says.
  * \param path  of the manifest
  * \retval ICP_EOK, ICP_EFEED

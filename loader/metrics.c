@@ -230,6 +230,9 @@ static void print_daemon(const icp_observed_t *observed, FILE *out)
 		daemon->depth);
 	one(out, "spool_feeds_waiting", GAUGE, "Of these, deltas that wait for one before them.",
 		daemon->waiting);
+	one(out, "spool_names_refused", GAUGE,
+		"Names in the spool that are none of a feed, and with which nothing is done.",
+		daemon->refused);
 	one_signed(out, "spool_gap_seconds",
 		"For how long the first of them has waited; 0: none does.",
 		gap ? observed->now - daemon->gap_since : 0);

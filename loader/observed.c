@@ -30,13 +30,13 @@ static void read_store(icp_observed_t *observed, const char *store)
 	explain(diag, observed->store_code);
 }
 
-void icp_observe(icp_observed_t *observed, const icp_config_t *config,
+void icp_observe(icp_observed_t *observed, const char *store, const icp_config_t *config,
 	const icp_daemon_state_t *daemon, int64_t now, bool domains)
 {
 	*observed = (icp_observed_t){.now = now, .config = config, .daemon = daemon};
-	read_store(observed, config->store);
-	observed->stats_code = icp_stats_read_quickly(
-		&observed->stats, config->store, domains, &observed->stats_diag);
+	read_store(observed, store);
+	observed->stats_code =
+		icp_stats_read_quickly(&observed->stats, store, domains, &observed->stats_diag);
 	explain(&observed->stats_diag, observed->stats_code);
 }
 

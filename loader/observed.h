@@ -26,9 +26,10 @@ typedef struct {
 /*!
  * \brief Reads all. What can't be read is a part of what is observed.
  * \param observed  freed with icp_observed_deinit; config and daemon must outlive it
+ * \param store     its directory, which may be another than the configuration's
  * \param domains   false: without the list of blocked domains
  */
-void icp_observe(icp_observed_t *observed, const icp_config_t *config,
+void icp_observe(icp_observed_t *observed, const char *store, const icp_config_t *config,
 	const icp_daemon_state_t *daemon, int64_t now, bool domains);
 
 /*! \brief Frees what it owns; a zeroed one is fine. */

@@ -7,7 +7,7 @@
 #include "loader/report.h"
 #include "loader/stats_json.h"
 
-static json_t *json_last(const icp_load_t *last)
+json_t *icp_load_json(const icp_load_t *last)
 {
 	if (last->began == ICP_TIME_NONE) {
 		return json_null();
@@ -18,7 +18,7 @@ static json_t *json_last(const icp_load_t *last)
 		(json_int_t)last->sequence);
 }
 
-static json_t *load_counts(const icp_daemon_state_t *daemon)
+json_t *icp_loads_json(const icp_daemon_state_t *daemon)
 {
 	json_t *kinds = json_object();
 	for (enum icp_load_kind kind = 0; kind < ICP_LOAD_KIND_COUNT; kind++) {
@@ -34,13 +34,13 @@ static json_t *load_counts(const icp_daemon_state_t *daemon)
 
 json_t *icp_daemon_json(const icp_daemon_state_t *daemon)
 {
-	return json_pack("{s:s, s:o, s:b, s:b, s:I, s:I, s:o, s:s, s:I, s:o, s:o}", "version",
-		ICP_VERSION, "started", icp_report_time(daemon->started), "paused", daemon->paused,
-		"loading", daemon->loading, "depth", (json_int_t)daemon->depth, "waiting",
-		(json_int_t)daemon->waiting, "gap_since", icp_report_time(daemon->gap_since),
-		"follow", icp_follow_name(daemon->follow), "follow_starts",
-		(json_int_t)daemon->follow_starts, "loads", load_counts(daemon), "last_load",
-		json_last(&daemon->last));
+	return json_pack("{s:s, s:o, s:b, s:b, s:{s:I, s:I, s:o, s:I}, s:o, s:o, s:{s:s, s:I}}",
+		"version", ICP_VERSION, "started", icp_report_time(daemon->started), "paused",
+		daemon->paused, "loading", daemon->loading, "spool", "depth",
+		(json_int_t)daemon->depth, "waiting", (json_int_t)daemon->waiting, "gap_since",
+		icp_report_time(daemon->gap_since), "refused", (json_int_t)daemon->refused, "loads",
+		icp_loads_json(daemon), "last", icp_load_json(&daemon->last), "follow", "state",
+		icp_follow_name(daemon->follow), "starts", (json_int_t)daemon->follow_starts);
 }
 
 /*! What the store's files say may not be UTF-8, which JSON has to be. */

@@ -10,7 +10,10 @@ import yaml
 
 import monitoring
 from harness import start, wait_until
+from feeds import Row
+from gate_daemon import state_of, upsert
 from http_alone import HttpAlone, fetch, free_port, samples
+from test_daemon import Gate
 from world import ABROAD, BLOCK4, LEASE, LOOK, OURS, SLACK, THEIRS, Site, addresses, row
 
 CN = [
@@ -21,18 +24,19 @@ CN = [
     "mail MX 10 unfiled",
     f"theirs A {THEIRS}",
 ]
-ROWS = [row("filed.cn"), row("pending.cn", status="pending", number="")]
+PENDING = Row("pending.cn", "qcloud", "pending", "")
+ROWS = {**state_of("filed.cn", "first.cn"), PENDING.key: PENDING}
 DEADLINE = LOOK + LEASE + 4 * SLACK
 QUERIES = 200
 
 
 class Scraped:
-    """A resolver that answered, and a server of its metrics."""
+    """A resolver that answered, and a daemon that loaded what it goes by."""
 
-    def __init__(self, world, port, http):
-        self.world = world
+    def __init__(self, gate, port):
+        self.gate = gate
+        self.world = gate.world
         self.port = port
-        self.http = http
 
     def text(self):
         status, _, body = fetch(self.port)
@@ -46,20 +50,27 @@ class Scraped:
 @pytest.fixture(name="scraped", scope="module")
 def a_scraped_world(start_world):
     port = free_port()
-    changes = {"daemon": {"http": f"127.0.0.1:{port}"}}
     lines = ["minimal-responses: no", "prefetch: no"]
     with ExitStack() as stack:
-        world = stack.enter_context(
-            start_world(cn=CN, rows=ROWS, changes=changes, server_lines=lines))
-        http = stack.enter_context(HttpAlone(world.site.conf))
-        http.order("load", 0, 0, 1795449600, 1500)
+        # The resolver counts in a file of the store, which has to be there.
+        world = stack.enter_context(start_world(cn=CN, rows=[row("old.cn")], server_lines=lines))
+        gate = Gate(world)
+        stack.callback(gate.close)
+        gate.store.path = world.site.store
+        gate.configure(http=f"127.0.0.1:{port}")
+        gate.start()
+        gate.ends_in("done", gate.full(ROWS, 1))
+        gate.ends_in("done", gate.delta(upsert("second.cn"), 2))
+        made = Scraped(gate, port)
         assert addresses(world.ask("filed.cn")) == [OURS]
+        # The first judgement of a thread is timed.
+        assert made.samples()["icpgate_judgement_duration_seconds_count"] == 1
         assert addresses(world.ask("abroad.cn")) == [ABROAD]
         for _ in range(QUERIES):
             assert addresses(world.ask("unfiled.cn")) == [BLOCK4]
         assert addresses(world.ask("pending.cn")) == [BLOCK4]
         assert not world.ask("mail.cn", "MX").additional
-        yield Scraped(world, port, http)
+        yield made
 
 
 def test_what_the_resolver_did_is_told(scraped):
@@ -72,10 +83,40 @@ def test_what_the_resolver_did_is_told(scraped):
     assert found["icpgate_additional_records_removed_total"] == 1
     assert found["icpgate_resolver_counting"] == 1
     assert found['icpgate_resolver_info{mode="enforce"}'] == 1
-    assert found["icpgate_resolver_generation"] == found["icpgate_store_generation"] == 1
-    assert found["icpgate_store_rows"] == len(ROWS)
+    assert found["icpgate_resolver_generation"] == found["icpgate_store_generation"] == 2
+    assert found["icpgate_store_rows"] == len(ROWS) + 1
     # The resolver's threads.
     assert found["icpgate_store_readers"] >= 1
+
+
+def test_what_the_daemon_did_is_told(scraped):
+    found = scraped.samples()
+    loads = {name: value for name, value in found.items() if "loads_total" in name and value}
+    assert loads == {'icpgate_loads_total{kind="full",outcome="done"}': 1,
+                     'icpgate_loads_total{kind="delta",outcome="done"}': 1}
+    assert found['icpgate_last_load_info{kind="delta",outcome="done"}'] == 1
+    assert found["icpgate_last_load_sequence"] == 2
+    assert 0 < found["icpgate_last_load_duration_seconds"] < 60
+    assert found["icpgate_last_load_start_time_seconds"] > found["icpgate_daemon_start_time_seconds"] - 1
+    assert found["icpgate_store_sequence"] == 2 and found["icpgate_store_full_sequence"] == 1
+    assert found["icpgate_spool_feeds"] == 0
+    name = scraped.gate.delta(upsert("fourth.cn"), 4)
+    wait_until(lambda: scraped.samples()["icpgate_spool_feeds_waiting"] == 1, DEADLINE,
+               "a delta waits")
+    assert fetch(scraped.port, "/healthz")[0] == 200
+    scraped.gate.delta(upsert("third.cn"), 3)
+    scraped.gate.ends_in("done", name)
+    assert scraped.samples()["icpgate_store_sequence"] == 4
+    assert scraped.samples()["icpgate_spool_feeds_waiting"] == 0
+
+
+def test_the_two_statuses_of_the_daemon_agree(scraped):
+    over_http = json.loads(fetch(scraped.port, "/status")[2])
+    over_socket = scraped.gate.status()
+    for key in ("version", "started", "loads", "last", "follow"):
+        assert over_http["daemon"][key] == over_socket[key], key
+    for key in ("generation", "sequence", "base", "rows", "as_of"):
+        assert over_http["store"][key] == over_socket["store"][key], key
 
 
 def test_judgements_are_timed(scraped):
@@ -267,8 +308,8 @@ def test_prometheus_scrapes_it_and_each_panel_shows_something(scraped, tmp_path)
 
         wait_until(evaluated, 30, "each rule is evaluated")
         assert prometheus.fetch("api/v1/alerts")["alerts"] == []
-        scraped.http.order("paused", 1)
+        scraped.gate.ctl("pause")
         raised = wait_until(lambda: prometheus.fetch("api/v1/alerts")["alerts"], 30, "an alert")
         assert [(alert["labels"]["alertname"], alert["state"]) for alert in raised] == [
             ("IcpgatePaused", "pending")]
-        scraped.http.order("paused", 0)
+        scraped.gate.ctl("resume")

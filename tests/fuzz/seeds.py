@@ -12,7 +12,7 @@ import dns.edns
 import dns.message
 import dns.rrset
 
-from seeds_files import CONFIG, FEED, MANIFEST
+from seeds_files import CONFIG, FEED, MANIFEST, REQUEST, SPOOL
 from seeds_pages import PAGES
 
 CORPUS = pathlib.Path(__file__).parent / "corpus"
@@ -388,8 +388,10 @@ SEEDS = {
     "name_wire": NAME_WIRE,
     "pages": PAGES,
     "rdata": RDATA,
+    "request": REQUEST,
     "resolve": RESOLVE,
     "row": ROW,
+    "spool": SPOOL,
     "time": TIME,
 }
 

@@ -55,6 +55,54 @@ def manifest(**changes):
     return json.dumps(content | changes).encode()
 
 
+NAMED, READ, JOURNAL = b"\0", b"\1", b"\2"  # What fuzz_spool.c takes them for.
+LOADING = {"loading": "f.csv", "sha256": SHA256, "sequence": 7, "generation": 3}
+MOVING = {"moving": "f.csv", "to": "done", "as": "f~20261124T000000.csv"}
+
+
+def journal(**changed):
+    return JOURNAL + json.dumps(changed).encode()
+
+
+SPOOL = {
+    "journal-loading": journal(**LOADING),
+    "journal-moving": journal(**MOVING),
+    "journal-number-negative": journal(**LOADING | {"generation": -1}),
+    "journal-path": journal(**MOVING | {"as": "../f.csv"}),
+    "journal-place-unknown": journal(**MOVING | {"to": ".."}),
+    "journal-sha256-short": journal(**LOADING | {"sha256": "ab"}),
+    "manifest-applied": READ + manifest(kind="delta", sequence=7),
+    "manifest-empty": READ,
+    "manifest-full": READ + manifest(),
+    "manifest-half": READ + manifest()[:20],
+    "manifest-in-a-gap": READ + manifest(kind="delta", sequence=9),
+    "manifest-next": READ + manifest(kind="delta", sequence=8),
+    "manifest-sequence-largest": READ + manifest(kind="delta", sequence=2**63 - 1),
+    "name-control-character": NAMED + b"f\n.csv.json",
+    "name-feed": NAMED + b"f.csv.zst",
+    "name-hidden": NAMED + b".f.csv.json",
+    "name-long": NAMED + b"a" * 217 + b".csv.json",
+    "name-longest": NAMED + b"a" * 216 + b".csv.json",
+    "name-manifest": NAMED + "例.csv.json".encode(),
+    "name-path": NAMED + b"../f.csv",
+}
+
+REQUEST = {
+    "command-not-known": b'{"command": "stop"}',
+    "command-twice": b'{"command": "status", "command": "pause"}',
+    "control-character": b'{"command": "status", "a\\u0007": 1}',
+    "deep": b"[" * 3000,
+    "empty": b"",
+    "feed-a-path": b'{"command": "load", "feed": "../f.csv"}',
+    "feed-with-nul": b'{"command": "load", "feed": "f.csv\\u0000.csv"}',
+    "force-not-boolean": b'{"command": "load", "feed": "f.csv", "force": 1}',
+    "http": b"GET / HTTP/1.1\r",
+    "load": b'{"command": "load", "feed": "f.csv.zst", "force": true}',
+    "not-utf-8": b'{"command": "\xff"}',
+    "status": b'{"command": "status"}',
+    "status-with-feed": b'{"command": "status", "feed": "f.csv"}',
+}
+
 MANIFEST = {
     "as-of-a-time": manifest(as_of="2026-11-23T03:00:00.5+08:00"),
     "control-character": b'{"kind": \x1b[2J}',

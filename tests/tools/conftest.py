@@ -41,3 +41,30 @@ def filings(server):
     made.provider("qcloud", "acloud")
     yield made
     made.close()
+
+
+@pytest.fixture
+def make_daemon(commands):
+    """A function that makes daemons; they must end well."""
+    from gate_daemon import Daemon  # pylint: disable=import-outside-toplevel
+
+    made = []
+
+    def make(**options):
+        made.append(Daemon(commands, **options))
+        return made[-1]
+
+    yield make
+    for daemon in made:
+        daemon.close()
+
+
+@pytest.fixture
+def daemon(make_daemon):
+    """A daemon that runs, with a first generation of sequence 1 that holds a.cn."""
+    from gate_daemon import state_of  # pylint: disable=import-outside-toplevel
+
+    made = make_daemon()
+    made.start()
+    made.ends_in("done", made.full(state_of("a.cn"), 1, "first.csv"))
+    return made

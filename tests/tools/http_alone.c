@@ -99,7 +99,7 @@ int main(int argc, char **argv)
 	}
 	if (ret == ICP_EOK) {
 		state.started = (int64_t)time(NULL);
-		ret = icp_http_open(&http, base, &config, &state, &diag);
+		ret = icp_http_open(&http, base, config.store, &config, &state, &diag);
 	}
 	puts(ret == ICP_EOK ? "listening" : diag.text);
 	fflush(stdout);

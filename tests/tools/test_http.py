@@ -143,8 +143,8 @@ def test_metrics_of_the_daemon(server):
     assert 100 <= found["icpgate_spool_gap_seconds"] <= 100 + DEADLINE
     assert found["icpgate_daemon_paused"] == 1
     assert found['icpgate_follow_state{state="waiting"}'] == 1
-    assert found['icpgate_loads_total{kind="delta",outcome="rejected"}'] == 2
-    assert found['icpgate_last_load_info{kind="delta",outcome="rejected"}'] == 1
+    assert found['icpgate_loads_total{kind="delta",outcome="feed"}'] == 2
+    assert found['icpgate_last_load_info{kind="delta",outcome="feed"}'] == 1
     assert found["icpgate_last_load_start_time_seconds"] == now - 2
     assert found["icpgate_last_load_duration_seconds"] == 1.25
 
@@ -161,7 +161,7 @@ def test_status_says_what_the_commands_say(server):
     assert told["resolver"] == stat
     assert abs(told["store"].pop("age") - loader.pop("age")) <= DEADLINE
     assert told["store"] == loader
-    assert told["daemon"]["paused"] is False and told["daemon"]["last_load"] is None
+    assert told["daemon"]["paused"] is False and told["daemon"]["last"] is None
     assert told["resolver"]["blocked_domains"]["domains"][0]["domain"] == "unfiled.cn"
 
 
@@ -257,7 +257,7 @@ def test_gap_and_notes(stack, tmp_path):
     status, lines = server.health()
     assert status == 200
     assert lines[:2] == ["note: loading is paused",
-                         "note: the last load (full) was not done: refused"]
+                         "note: the last load (full) was not done: guard"]
     server.http.order("gap_since", now - 100)
     status, lines = server.health()
     assert status == 503 and lines[0].startswith("gap: a delta has waited for the one before it")

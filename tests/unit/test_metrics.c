@@ -21,6 +21,7 @@ static icp_observed_t all_is_well(void)
 		.started = NOW - 500,
 		.depth = 3,
 		.waiting = 2,
+		.refused = 7,
 		.gap_since = ICP_TIME_NONE,
 		.loads = {[ICP_LOAD_FULL] = {[ICP_LOAD_DONE] = 4},
 			[ICP_LOAD_DELTA] = {[ICP_LOAD_FEED] = 1}},
@@ -100,10 +101,11 @@ static void metrics_say_what_is_observed(void **state)
 		"icpgate_daemon_paused 0",
 		"icpgate_spool_feeds 3",
 		"icpgate_spool_feeds_waiting 2",
+		"icpgate_spool_names_refused 7",
 		"icpgate_spool_gap_seconds 0",
 		"icpgate_spool_gap_after_seconds 900",
 		"icpgate_loads_total{kind=\"full\",outcome=\"done\"} 4",
-		"icpgate_loads_total{kind=\"delta\",outcome=\"rejected\"} 1",
+		"icpgate_loads_total{kind=\"delta\",outcome=\"feed\"} 1",
 		"icpgate_loads_total{kind=\"rollback\",outcome=\"crashed\"} 0",
 		"icpgate_last_load_info{kind=\"full\",outcome=\"done\"} 1",
 		"icpgate_last_load_start_time_seconds 1795449540",
@@ -282,13 +284,13 @@ static void no_index_in_a_resolver_that_ended(icp_observed_t *observed)
 static void short_gap(icp_observed_t *observed)
 {
 	(void)observed;
-	daemon_state.gap_since = NOW - 900;
+	daemon_state.gap_since = NOW - 899;
 }
 
 static void long_gap(icp_observed_t *observed)
 {
 	(void)observed;
-	daemon_state.gap_since = NOW - 901;
+	daemon_state.gap_since = NOW - 900;
 }
 
 static void paused(icp_observed_t *observed)
@@ -331,10 +333,9 @@ static const trouble_t troubles[] = {
 		"note: no resolver counts in this store now\n"},
 	{"short gap", short_gap, 0, ""},
 	{"gap", long_gap, BIT(GAP),
-		"gap: a delta has waited for the one before it for 901 s, which is more than "
-		"gap_after, 900 s\n"},
+		"gap: a delta has waited for the one before it for 900 s; gap_after is 900 s\n"},
 	{"paused", paused, 0, "note: loading is paused\n"},
-	{"refused", last_load_refused, 0, "note: the last load (full) was not done: refused\n"},
+	{"refused", last_load_refused, 0, "note: the last load (full) was not done: guard\n"},
 	{"follow", follow_waits, 0, "note: the database can't be followed at the moment\n"},
 	{"stats", stats_unreadable, 0,
 		"note: what the resolver counts is not known: /s/stats: old\n"},
@@ -394,9 +395,11 @@ static void json_says_the_same(void **state)
 	assert_int_equal(number_at(json, "store", "generation"), 42);
 	assert_int_equal(number_at(json, "store", "age"), 7200);
 	assert_int_equal(number_at(json, "resolver", "threads"), 3);
-	assert_int_equal(number_at(json, "daemon", "depth"), 3);
-	assert_true(json_is_null(json_object_get(json_object_get(json, "daemon"), "gap_since")));
-	json_t *last = json_object_get(json_object_get(json, "daemon"), "last_load");
+	json_t *told = json_object_get(json, "daemon");
+	assert_int_equal(number_at(told, "spool", "depth"), 3);
+	assert_int_equal(number_at(told, "follow", "starts"), 5);
+	assert_true(json_is_null(json_object_get(json_object_get(told, "spool"), "gap_since")));
+	json_t *last = json_object_get(told, "last");
 	assert_string_equal(json_string_value(json_object_get(last, "outcome")), "done");
 	json_decref(json);
 }
@@ -415,7 +418,7 @@ static void json_of_what_is_not_known(void **state)
 	assert_string_equal(json_string_value(json_object_get(store, "error")), "/s: damaged");
 	assert_int_equal(json_array_size(json_object_get(store, "generations")), 3);
 	assert_true(json_is_null(json_object_get(json, "resolver")));
-	assert_true(json_is_null(json_object_get(json_object_get(json, "daemon"), "last_load")));
+	assert_true(json_is_null(json_object_get(json_object_get(json, "daemon"), "last")));
 	json_decref(json);
 
 	observed.status.kept = NULL;

@@ -1,0 +1,260 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*! What is next with the feeds. */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/inotify.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "core/fault.h"
+#include "core/time.h"
+#include "loader/daemon.h"
+#include "loader/generations.h"
+#include "loader/options.h"
+#include "loader/spool_move.h"
+
+#define WATCHED                                                                                    \
+	(IN_CLOSE_WRITE | IN_MOVED_TO | IN_CREATE | IN_ATTRIB | IN_DELETE_SELF | IN_MOVE_SELF |    \
+		IN_ONLYDIR)
+#define LOOK_MS 20    /* Files come together: what comes within this is looked at once. */
+#define LOOK_PART 4   /* No more than a part of the time is spent on looking. */
+#define FRESH_MS 1000 /* What was seen within this is believed. */
+#define MOVE_MS 10000 /* After this a move that failed is tried again. */
+#define STEPS_MAX 256 /* Then the loop has its turn. */
+
+static void set_timer(icp_daemon_t *daemon, int64_t milliseconds)
+{
+	const struct timeval time = {.tv_sec = (time_t)(milliseconds / 1000),
+		.tv_usec = (suseconds_t)(milliseconds % 1000 * 1000)};
+	event_add(daemon->look, &time);
+}
+
+void icp_daemon_look_soon(icp_daemon_t *daemon)
+{
+	daemon->scanned = INT64_MIN;
+	set_timer(daemon,
+		daemon->scan_ms * LOOK_PART > LOOK_MS ? daemon->scan_ms * LOOK_PART : LOOK_MS);
+}
+
+static void changed(evutil_socket_t file, short what, void *context)
+{
+	icp_daemon_t *daemon = context;
+	char events[65536];
+	(void)what;
+	/* What they say does not matter, nor that some were lost: the spool is looked at. */
+	while (read(file, events, sizeof events) > 0) {
+	}
+	/* Not put off by what comes meanwhile, or many files would put it off for long. */
+	if (!event_pending(daemon->look, EV_TIMEOUT, NULL) || daemon->scanned != INT64_MIN) {
+		icp_daemon_look_soon(daemon);
+	}
+}
+
+int icp_daemon_watch_spool(icp_daemon_t *daemon, icp_diag_t *diag)
+{
+	bool replaced;
+	int ret = icp_spool_refresh(&daemon->spool, &replaced, diag);
+	if (ret != ICP_EOK) {
+		return ret;
+	}
+	if (replaced) {
+		daemon->scanned = INT64_MIN;
+		icp_log(ICP_LOG_WARNING, "%s: is another directory now", daemon->spool_path);
+	} else if (daemon->inotify >= 0) {
+		return ICP_EOK;
+	}
+	if (daemon->changed != NULL) {
+		event_free(daemon->changed);
+		close(daemon->inotify);
+		daemon->changed = NULL;
+	}
+	daemon->inotify = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+	if (daemon->inotify < 0 ||
+		inotify_add_watch(daemon->inotify, daemon->spool_path, WATCHED) < 0) {
+		return icp_fail(
+			diag, ICP_ESYS, "%s: inotify: %s", daemon->spool_path, strerror(errno));
+	}
+	daemon->changed =
+		event_new(daemon->loop, daemon->inotify, EV_READ | EV_PERSIST, changed, daemon);
+	if (daemon->changed == NULL || event_add(daemon->changed, NULL) != 0) {
+		return icp_fail(diag, ICP_ENOMEM, "out of memory");
+	}
+	return ICP_EOK;
+}
+
+void icp_daemon_read_store(icp_daemon_t *daemon)
+{
+	uint64_t size;
+	icp_fault_enter();
+	int ret = icp_generations_info(daemon->store, 0, &daemon->info, &size, NULL);
+	if (icp_fault_happened()) {
+		ret = ICP_EDAMAGED;
+	}
+	icp_fault_leave();
+	if (ret != ICP_EOK) {
+		daemon->info = (icp_store_info_t){.as_of = ICP_TIME_NONE};
+	}
+	daemon->holds = (icp_spool_store_t){ret == ICP_EOK, daemon->info.sequence};
+}
+
+void icp_daemon_count(icp_daemon_t *daemon)
+{
+	icp_spool_gap_t gap;
+	icp_daemon_state_t *state = &daemon->state;
+	state->depth = daemon->spool.count;
+	state->refused = daemon->spool.refused;
+	if (icp_spool_gap(&daemon->spool, &daemon->holds, &gap) != ICP_EOK) {
+		return;
+	}
+	state->waiting = gap.waiting;
+	/* As soon as one comes that was missing, it is another gap. */
+	if (gap.waiting == 0) {
+		state->gap_since = ICP_TIME_NONE;
+	} else if (state->gap_since == ICP_TIME_NONE || gap.missing != daemon->gap.missing) {
+		state->gap_since = (int64_t)time(NULL);
+		icp_log(ICP_LOG_NOTICE,
+			"delta %" PRIu64 " waits for %" PRIu64 ", which is not there", gap.first,
+			gap.missing);
+	}
+	daemon->gap = gap;
+	if (state->gap_since == ICP_TIME_NONE) {
+		state->gap_late = false;
+		daemon->told_gap = INT64_MIN;
+	}
+}
+
+void icp_daemon_move(icp_daemon_t *daemon, icp_spool_feed_t *feed)
+{
+	char as[ICP_SPOOL_BASE_MAX + 32];
+	icp_diag_t diag = {""};
+	icp_diag_t notice;
+	const char *report = feed->report != NULL ? feed->report : "";
+	if (icp_spool_move(&daemon->spool, feed, feed->place, report, (int64_t)time(NULL), as,
+		    &notice, &diag) != ICP_EOK) {
+		icp_log(ICP_LOG_ERROR, "can't be moved to %s: %s",
+			icp_spool_place_name(feed->place), diag.text);
+		feed->retry_at = icp_daemon_now() + MOVE_MS;
+		(void)icp_spool_refresh_places(&daemon->spool, NULL);
+		return;
+	}
+	if (notice.text[0] != '\0') {
+		icp_log(ICP_LOG_WARNING, "%s", notice.text);
+	}
+	icp_log(ICP_LOG_INFO, "%s: moved to %s%s%s", feed->base, icp_spool_place_name(feed->place),
+		strcmp(as, feed->base) != 0 ? " as " : "", strcmp(as, feed->base) != 0 ? as : "");
+	icp_spool_drop(&daemon->spool, feed);
+}
+
+void icp_daemon_leave(
+	icp_daemon_t *daemon, icp_spool_feed_t *feed, enum icp_spool_place place, char *report)
+{
+	feed->leaves = true;
+	feed->place = place;
+	free(feed->report);
+	feed->report = report;
+	icp_daemon_move(daemon, feed);
+}
+
+static void leave_applied(icp_daemon_t *daemon, icp_spool_feed_t *feed)
+{
+	char *report;
+	if (asprintf(&report,
+		    "sequence %" PRIu64 " was applied before; the store has %" PRIu64 "\n",
+		    feed->sequence, daemon->holds.sequence) < 0) {
+		report = NULL;
+	}
+	icp_log(ICP_LOG_INFO, "%s: delta, sequence %" PRIu64 ": was applied before", feed->base,
+		feed->sequence);
+	icp_control_answer(daemon->control, ICP_COMMAND_LOAD, feed->base,
+		json_pack("{s:b, s:s}", "ok", 1, "report", report != NULL ? report : ""));
+	icp_daemon_leave(daemon, feed, ICP_SPOOL_DONE, report);
+}
+
+static void reject_wrong(icp_daemon_t *daemon, icp_spool_feed_t *feed)
+{
+	icp_diag_t diag = {""};
+	char *report;
+	icp_spool_explain(&daemon->spool, feed, &diag);
+	if (asprintf(&report, "%s\n", diag.text) < 0) {
+		report = NULL;
+	}
+	icp_log(ICP_LOG_ERROR, "rejected: %s", diag.text);
+	icp_control_answer(daemon->control, ICP_COMMAND_LOAD, feed->base,
+		json_pack("{s:b, s:i, s:s, s:s}", "ok", 0, "status", EXIT_FEED, "error", "rejected",
+			"report", diag.text));
+	icp_daemon_leave(daemon, feed, ICP_SPOOL_REJECTED, report);
+}
+
+/*! Looks at the spool, if what was seen is too old or it may have changed. */
+static void scan(icp_daemon_t *daemon)
+{
+	icp_diag_t diag = {""};
+	int64_t now = icp_daemon_now();
+	if (daemon->scanned != INT64_MIN && now - daemon->scanned < FRESH_MS) {
+		return;
+	}
+	if (icp_spool_scan(&daemon->spool, now, &diag) != ICP_EOK) {
+		if (icp_daemon_due(&daemon->told_scan, now)) {
+			icp_log(ICP_LOG_ERROR, "%s", diag.text);
+		}
+		return;
+	}
+	daemon->told_scan = INT64_MIN;
+	daemon->scanned = icp_daemon_now();
+	daemon->scan_ms = daemon->scanned - now;
+}
+
+/*! Does one thing, if there is one to be done now. */
+static bool take_step(icp_daemon_t *daemon)
+{
+	if (daemon->stopping || daemon->job.busy) {
+		return false;
+	}
+	if (daemon->rollback_wanted) {
+		if (daemon->follow.child.pid == 0) {
+			icp_daemon_rollback(daemon);
+		}
+		return false;
+	}
+	scan(daemon);
+	int64_t now = icp_daemon_now();
+	icp_spool_next_t next =
+		icp_spool_next(&daemon->spool, &daemon->holds, daemon->state.paused, now);
+	switch (next.step) {
+	case ICP_SPOOL_NOTHING:
+		if (next.wake != INT64_MAX) {
+			/* At least a little later, or it might come again and again. */
+			set_timer(daemon, next.wake > now ? next.wake - now + 1 : LOOK_MS);
+		}
+		return false;
+	case ICP_SPOOL_LEAVE:
+		icp_daemon_move(daemon, next.feed);
+		return true;
+	case ICP_SPOOL_APPLIED:
+		leave_applied(daemon, next.feed);
+		return true;
+	case ICP_SPOOL_REJECT:
+		reject_wrong(daemon, next.feed);
+		return true;
+	case ICP_SPOOL_LOAD:
+		icp_daemon_load(daemon, next.feed);
+		return !daemon->job.busy;
+	}
+	return false;
+}
+
+void icp_daemon_step(icp_daemon_t *daemon)
+{
+	int steps = 0;
+	icp_daemon_read_store(daemon);
+	while (steps < STEPS_MAX && take_step(daemon)) {
+		steps++;
+	}
+	if (steps == STEPS_MAX) {
+		set_timer(daemon, 0);
+	}
+	icp_daemon_count(daemon);
+	icp_daemon_tell(daemon);
+}

@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""icpgated follows a PostgreSQL database by a child: through breaks of the server, kills of the child
+and of the daemon, pauses and rollbacks."""
+
+import os
+import signal
+
+import pytest
+
+from gate_daemon import upsert, wait_until
+
+
+@pytest.fixture(name="following")
+def make_following(make_daemon, filings):
+    made = make_daemon(follow=filings.conninfo())
+    done = made.store.load("full", "--from", filings.conninfo())
+    assert done.returncode == 0, done.stderr
+    made.start()
+    return made
+
+
+def catches_up(daemon, filings):
+    wait_until(lambda: daemon.sequence() == filings.sequence(), daemon.log)
+
+
+def child_of(daemon):
+    path = f"/proc/{daemon.process.pid}/task/{daemon.process.pid}/children"
+
+    def child():
+        with open(path, encoding="ascii") as file:
+            return file.read().split()
+
+    return int(wait_until(child, daemon.log)[0])
+
+
+def test_it_follows(following, filings):
+    filings.filed("a.cn")
+    catches_up(following, filings)
+    follow = following.status()["follow"]
+    assert follow == {"state": "running", "starts": 1}
+    following.says("follow: started")
+
+
+def test_the_server_restarts(following, filings, server):
+    filings.filed("a.cn")
+    catches_up(following, filings)
+    for how in (signal.SIGINT, signal.SIGQUIT):
+        server.stop(how)
+        server.start()
+        filings.reconnect()
+        filings.filed(f"after{int(how)}.cn", ordinal=int(how))
+        catches_up(following, filings)
+    assert len(following.store.dump()) == 3
+
+
+def test_the_server_is_away_at_the_start(make_daemon, filings, server):
+    daemon = make_daemon(follow=filings.conninfo())
+    done = daemon.store.load("full", "--from", filings.conninfo())
+    assert done.returncode == 0, done.stderr
+    filings.filed("a.cn")
+    server.stop()
+    daemon.start()
+    daemon.says("follow: is started again in 1 s")
+    wait_until(lambda: daemon.status()["follow"]["state"] == "waiting", daemon.log)
+    server.start()
+    filings.reconnect()
+    catches_up(daemon, filings)
+
+
+def test_the_child_is_killed(following, filings):
+    for ordinal in (1, 2):
+        os.kill(child_of(following), signal.SIGKILL)
+        following.says("follow: ended by signal 9", ordinal)
+        filings.filed(f"d{ordinal}.cn", ordinal=ordinal)
+        catches_up(following, filings)
+    assert following.status()["follow"]["starts"] == 3
+
+
+def test_the_daemon_is_killed(following, filings):
+    """Its child ends with it, so there are never two."""
+    child = child_of(following)
+    following.kill()
+    wait_until(lambda: not os.path.exists(f"/proc/{child}"), "the child ends")
+    filings.filed("a.cn")
+    following.start()
+    catches_up(following, filings)
+
+
+def test_pause_and_rollback(following, filings):
+    """A rollback is not made good by the child."""
+    filings.filed("a.cn")
+    catches_up(following, filings)
+    done = following.store.load("full", "--from", filings.conninfo())
+    assert done.returncode == 0, done.stderr
+    filings.filed("b.cn", ordinal=2)
+    catches_up(following, filings)
+    assert "is current again" in following.ctl("rollback")
+    sequence = following.sequence()
+    assert sequence < filings.sequence()
+    assert following.status()["follow"]["state"] == "off"
+    filings.filed("c.cn", ordinal=3)
+    following.process.send_signal(signal.SIGHUP)
+    following.says("the configuration was read again")
+    assert following.sequence() == sequence
+    following.ctl("resume")
+    catches_up(following, filings)
+    assert len(following.store.dump()) == 3
+
+
+def test_another_database(following, filings, server):
+    other = server.database()
+    other.provider("qcloud", "acloud")
+    try:
+        filings.filed("a.cn")
+        catches_up(following, filings)
+        # Without a store of its own it has nothing to say here; but it is the one that is asked.
+        following.configure(follow=other.conninfo())
+        following.process.send_signal(signal.SIGHUP)
+        following.says("was the database restored?")
+        following.configure(follow=None)
+        following.process.send_signal(signal.SIGHUP)
+        wait_until(lambda: following.status()["follow"]["state"] == "off", following.log)
+    finally:
+        other.close()
+
+
+def test_feeds_beside_it(following, filings):
+    """A full feed of the night goes through the spool, while the database is followed."""
+    filings.filed("a.cn")
+    catches_up(following, filings)
+    state = following.store.dump()
+    following.ends_in("done", following.full(state, filings.sequence()))
+    filings.filed("b.cn", ordinal=2)
+    catches_up(following, filings)
+    applied = following.delta(upsert("x.cn"), 1, "old.csv")
+    following.ends_in("done", applied)

@@ -1,0 +1,157 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""icpgated under a service manager: what it tells it, signals, and what it does by time."""
+
+import datetime
+import os
+import signal
+import socket
+
+from gate_daemon import filed, state_of, upsert, wait_until
+
+WATCHDOG_US = 300_000
+
+
+def test_it_tells_how_it_is(make_daemon):
+    daemon = make_daemon()
+    daemon.start()
+    daemon.ends_in("done", daemon.full(state_of("a.cn"), 1))
+    wait_until(lambda: any("generation 1, sequence 1; 0 feeds" in line for line in daemon.told()),
+               "status")
+    daemon.process.send_signal(signal.SIGHUP)
+    wait_until(lambda: daemon.told().count("READY=1") == 2, "ready again")
+    told = daemon.messages
+    reloading = told.index("RELOADING=1")
+    assert told[reloading + 1].startswith("MONOTONIC_USEC=")
+    assert told.index("READY=1") < reloading
+    daemon.stop()
+    assert daemon.told()[-2:] == ["STOPPING=1", "STATUS=Ending"]
+
+
+def test_ready_means_ready(make_daemon):
+    """The socket is there, and feeds that were there have been seen."""
+    daemon = make_daemon()
+    daemon.spool.mkdir()
+    daemon.delta(upsert("a.cn"), 5)
+    daemon.start()
+    assert daemon.status()["spool"]["depth"] == 1
+
+
+def test_watchdog(make_daemon):
+    daemon = make_daemon()
+    daemon.environment = {"WATCHDOG_USEC": str(WATCHDOG_US)}
+    daemon.start()
+    wait_until(lambda: daemon.told().count("WATCHDOG=1") >= 5, "signs of life")
+    # None comes from a loop that stands still.
+    os.kill(daemon.process.pid, signal.SIGSTOP)
+    with open(f"/proc/{daemon.process.pid}/stat", encoding="ascii") as file:
+        wait_until(lambda: (file.seek(0), file.read().split()[2])[1] == "T", "it stands")
+    count = daemon.told().count("WATCHDOG=1")
+    daemon.manager.settimeout(2 * WATCHDOG_US / 1e6)
+    try:
+        daemon.manager.recv(4096)
+        raise AssertionError("a sign of life")
+    except (socket.timeout, TimeoutError):
+        pass
+    daemon.manager.setblocking(False)
+    os.kill(daemon.process.pid, signal.SIGCONT)
+    wait_until(lambda: daemon.told().count("WATCHDOG=1") > count, "signs of life again")
+
+
+def test_children_do_not_notify(daemon):
+    """The loader knows nothing of the manager's socket."""
+    count = len(daemon.told())
+    daemon.ends_in("done", daemon.delta(upsert("b.cn"), 2))
+    assert all(line.startswith("STATUS=") for line in daemon.told()[count:])
+
+
+def test_a_bad_configuration_is_told(daemon):
+    daemon.configure(keep=0)
+    daemon.process.send_signal(signal.SIGHUP)
+    daemon.says("the configuration stays as it was")
+    daemon.says("daemon.keep")
+    wait_until(lambda: daemon.told().count("READY=1") == 2, "ready again")
+    # The loader reads the same file, and can't; that is not the feed's fault.
+    name = daemon.delta(upsert("b.cn"), 2)
+    daemon.says("usage or configuration is not valid")
+    daemon.configure(keep=2)
+    daemon.process.send_signal(signal.SIGHUP)
+    daemon.ends_in("done", name)
+
+
+def test_reload_changes_what_is_kept(daemon):
+    for sequence in (2, 3, 4):
+        daemon.ends_in("done", daemon.full(state_of(f"n{sequence}.cn"), sequence))
+    assert len(daemon.store.kept()) == 3
+    daemon.configure(keep=1)
+    daemon.process.send_signal(signal.SIGHUP)
+    daemon.says("the configuration was read again")
+    daemon.ends_in("done", daemon.full(state_of("n5.cn"), 5))
+    daemon.store.known_status = ()
+    assert len(daemon.store.kept()) == 1
+
+
+def test_what_needs_a_new_start(daemon):
+    other = str(daemon.directory / "other")
+    daemon.configure(spool=other)
+    daemon.process.send_signal(signal.SIGHUP)
+    daemon.says("daemon.spool: changes only when the daemon is started again")
+    daemon.ends_in("done", daemon.delta(upsert("b.cn"), 2))
+    assert not os.path.exists(other)
+
+
+def test_stale(make_daemon):
+    daemon = make_daemon(stale_after="60s")
+    daemon.start()
+    daemon.says("no current generation that can be read")
+    path = daemon.feeds.full(state_of("a.cn"), 1, "old.csv")
+    manifest = path.with_name("old.csv.json")
+    text = manifest.read_text(encoding="utf-8")
+    year = str(datetime.datetime.now().year)
+    manifest.write_text(text.replace(f'"as_of": "{year}', '"as_of": "2020'), encoding="utf-8")
+    daemon.drop(path)
+    daemon.ends_in("done", "old.csv")
+    daemon.process.send_signal(signal.SIGHUP)
+    daemon.says("older than stale_after")
+    assert daemon.status()["store"]["stale"] is True
+    assert "TOO OLD" in daemon.ctl("status")
+    daemon.ends_in("done", daemon.full(state_of("a.cn"), 2))
+    daemon.process.send_signal(signal.SIGHUP)
+    daemon.says("the data is no longer too old")
+    assert daemon.status()["store"]["stale"] is False
+
+
+def test_old_days_are_removed(make_daemon):
+    daemon = make_daemon(keep_audit="30d")
+    audit = daemon.directory / "store" / "audit"
+    audit.mkdir(parents=True)
+    today = datetime.datetime.now(datetime.timezone(datetime.timedelta(hours=8))).date()
+    for age in (1, 29, 33, 400):
+        day = today - datetime.timedelta(days=age)
+        (audit / f"{day.isoformat()}.csv.zst").write_bytes(b"")
+    daemon.start()
+    daemon.says("2 days of the audit log were old")
+    assert len(list(audit.iterdir())) == 2
+
+
+def test_the_end_kills_what_does_not_end(make_daemon):
+    """A second signal leaves a load no time; the feed is loaded by the next daemon."""
+    daemon = make_daemon()
+    daemon.start()
+    state = {row.key: row for row in (filed(f"d{n}.cn") for n in range(100_000))}
+    daemon.full(state, 1, "f.csv")
+    wait_until(lambda: daemon.status()["loading"], daemon.log)
+    daemon.process.send_signal(signal.SIGTERM)
+    daemon.says("ending, once the load")
+    daemon.stop()
+    assert daemon.names() == ["f.csv"] or daemon.is_in("done", "f.csv")
+    daemon.start()
+    daemon.ends_in("done", "f.csv")
+    assert daemon.sequence() == 1
+
+
+def test_the_journal_has_levels(make_daemon):
+    daemon = make_daemon()
+    daemon.environment = {"JOURNAL_STREAM": "1:2"}
+    daemon.start()
+    daemon.says("<5>version")
+    daemon.says("<4>")

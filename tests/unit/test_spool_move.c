@@ -1,0 +1,262 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "tests/unit/spool_help.h"
+
+#include "core/time.h"
+#include "loader/prune.h"
+#include "loader/spool_file.h"
+#include "loader/spool_journal.h"
+
+#define DAY 86400
+
+static int move(site_t *site, const char *base, enum icp_spool_place place, char *as)
+{
+	icp_diag_t notice;
+	return icp_spool_move(&site->spool, find(site, base), place, "what became of it\n", NOW, as,
+		&notice, &site->diag);
+}
+
+static void test_move(void **state)
+{
+	site_t *site = *state;
+	char as[ICP_SPOOL_BASE_MAX + 32];
+	put(site, "f.csv", "full", 1);
+	assert_int_equal(rename(path_of(site, "f.csv"), path_of(site, "f.csv.zst")), 0);
+	scan(site, 0);
+	assert_int_equal(move(site, "f.csv", ICP_SPOOL_DONE, as), ICP_EOK);
+	assert_string_equal(as, "f.csv");
+	assert_text(site, "done/f.csv.report", "what became of it\n");
+	assert_true(is_there(site, "done/f.csv.zst") && is_there(site, "done/f.csv.json"));
+	assert_false(is_there(site, "f.csv.zst") || is_there(site, "f.csv.json"));
+	assert_false(is_there(site, ICP_SPOOL_JOURNAL));
+}
+
+/* The night's feed may have the same name every night. */
+static void test_move_taken(void **state)
+{
+	site_t *site = *state;
+	char as[ICP_SPOOL_BASE_MAX + 32];
+	static const char *const names[] = {
+		"f.csv", "f~20261124T000000.csv", "f~20261124T000000-2.csv"};
+	for (size_t i = 0; i < COUNT(names); i++) {
+		char name[ICP_SPOOL_BASE_MAX + 64];
+		put(site, "f.csv", "full", 1);
+		scan(site, 0);
+		assert_int_equal(move(site, "f.csv", ICP_SPOOL_REJECTED, as), ICP_EOK);
+		assert_string_equal(as, names[i]);
+		snprintf(name, sizeof name, "rejected/%s.json", as);
+		assert_true(is_there(site, name));
+	}
+}
+
+/* Also the longest name fits, with all that is added. */
+static void test_move_long(void **state)
+{
+	site_t *site = *state;
+	char as[ICP_SPOOL_BASE_MAX + 32];
+	char base[ICP_SPOOL_BASE_MAX + 1];
+	memset(base, 'a', sizeof base);
+	snprintf(base + ICP_SPOOL_BASE_MAX - 4, 5, ".csv");
+	for (int i = 0; i < 3; i++) {
+		put(site, base, "full", 1);
+		scan(site, 0);
+		assert_int_equal(move(site, base, ICP_SPOOL_DONE, as), ICP_EOK);
+	}
+}
+
+static void test_move_fails(void **state)
+{
+	site_t *site = *state;
+	char as[ICP_SPOOL_BASE_MAX + 32];
+	put(site, "f.csv", "full", 1);
+	scan(site, 0);
+	int place = site->spool.places[ICP_SPOOL_DONE];
+	int nowhere = open("/proc/self", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	site->spool.places[ICP_SPOOL_DONE] = nowhere;
+	assert_int_equal(move(site, "f.csv", ICP_SPOOL_DONE, as), ICP_ESYS);
+	assert_true(is_there(site, "f.csv") && is_there(site, "f.csv.json"));
+	/* A directory that was removed is no place either. */
+	assert_int_equal(mkdir(path_of(site, "x"), 0700), 0);
+	int gone = open(path_of(site, "x"), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	assert_int_equal(rmdir(path_of(site, "x")), 0);
+	site->spool.places[ICP_SPOOL_DONE] = gone;
+	assert_int_equal(move(site, "f.csv", ICP_SPOOL_DONE, as), ICP_ESYS);
+	assert_true(is_there(site, "f.csv") && is_there(site, "f.csv.json"));
+	close(gone);
+	site->spool.places[ICP_SPOOL_DONE] = place;
+	close(nowhere);
+	assert_int_equal(move(site, "f.csv", ICP_SPOOL_DONE, as), ICP_EOK);
+	assert_false(is_there(site, "f.csv") || is_there(site, "f.csv.json"));
+}
+
+/* A move that was interrupted at each of its steps is ended under the name that it began with. */
+static void test_recover(void **state)
+{
+	site_t *site = *state;
+	for (int step = 0; step < 3; step++) {
+		icp_spool_loading_t loading;
+		const icp_spool_journal_t journal = {.what = ICP_SPOOL_MOVING,
+			.base = "f.csv",
+			.place = ICP_SPOOL_REJECTED,
+			.as = "f~1.csv"};
+		put(site, "f.csv", "full", 1);
+		assert_int_equal(icp_spool_journal_write(site->spool.directory, &journal), 0);
+		if (step > 0) {
+			assert_int_equal(
+				rename(path_of(site, "f.csv"), path_of(site, "rejected/f~1.csv")),
+				0);
+		}
+		if (step > 1) {
+			assert_int_equal(rename(path_of(site, "f.csv.json"),
+						 path_of(site, "rejected/f~1.csv.json")),
+				0);
+		}
+		assert_int_equal(icp_spool_recover(&site->spool, &loading, &site->diag), ICP_EOK);
+		assert_string_equal(loading.base, "");
+		assert_true(is_there(site, "rejected/f~1.csv") &&
+			    is_there(site, "rejected/f~1.csv.json"));
+		assert_false(is_there(site, "f.csv") || is_there(site, "f.csv.json") ||
+			     is_there(site, ICP_SPOOL_JOURNAL));
+		unlink(path_of(site, "rejected/f~1.csv"));
+		unlink(path_of(site, "rejected/f~1.csv.json"));
+	}
+}
+
+static void test_recover_loading(void **state)
+{
+	site_t *site = *state;
+	icp_spool_loading_t loading;
+	put(site, "f.csv", "full", 7);
+	scan(site, 0);
+	const icp_spool_feed_t *feed = find(site, "f.csv");
+	assert_int_equal(icp_spool_begin(&site->spool, feed, 41, &site->diag), ICP_EOK);
+	assert_int_equal(icp_spool_recover(&site->spool, &loading, &site->diag), ICP_EOK);
+	assert_string_equal(loading.base, "f.csv");
+	assert_int_equal(loading.sequence, 7);
+	assert_int_equal(loading.generation, 41);
+	assert_memory_equal(loading.sha256, feed->sha256, sizeof loading.sha256);
+	icp_spool_forget(&site->spool);
+	assert_int_equal(icp_spool_recover(&site->spool, &loading, &site->diag), ICP_EOK);
+	assert_string_equal(loading.base, "");
+}
+
+/* Who may write to the spool may write a journal; it leads nowhere else. */
+static void test_journal_refused(void **state)
+{
+	site_t *site = *state;
+	static const char *const texts[] = {
+		"",
+		"{}",
+		"[]",
+		"{\"moving\": \"f.csv\"",
+		"{\"moving\": \"f.csv\", \"to\": \"done\"}",
+		"{\"moving\": \"f.csv\", \"to\": \"..\", \"as\": \"f.csv\"}",
+		"{\"moving\": \"../f.csv\", \"to\": \"done\", \"as\": \"f.csv\"}",
+		"{\"moving\": \"f.csv\", \"to\": \"done\", \"as\": \"../f.csv\"}",
+		"{\"moving\": \"f.csv\", \"to\": \"done\", \"as\": \".csv\"}",
+		"{\"moving\": \"f.csv.zst\", \"to\": \"done\", \"as\": \"f.csv\"}",
+		"{\"moving\": \"f.csv\", \"to\": \"done\", \"as\": \"f\"}",
+		"{\"loading\": \"f.csv\", \"sha256\": \"ab\", \"sequence\": 1, \"generation\": 1}",
+		"{\"loading\": \"f.csv\", \"sha256\": \"" SHA "\", \"sequence\": -1, "
+		"\"generation\": 1}",
+		"{\"loading\": \"/f.csv\", \"sha256\": \"" SHA "\", \"sequence\": 1, "
+		"\"generation\": 1}",
+	};
+	for (size_t i = 0; i < COUNT(texts); i++) {
+		icp_spool_journal_t journal;
+		if (icp_spool_journal_parse(&journal, texts[i], strlen(texts[i]))) {
+			fail_msg("%s", texts[i]);
+		}
+	}
+	assert_int_equal(symlink("done", path_of(site, ICP_SPOOL_JOURNAL)), 0);
+	icp_spool_journal_t journal;
+	assert_false(icp_spool_journal_read(site->spool.directory, &journal));
+}
+
+static void test_take_back(void **state)
+{
+	site_t *site = *state;
+	char as[ICP_SPOOL_BASE_MAX + 32];
+	put(site, "f.csv", "delta", 1);
+	scan(site, 0);
+	assert_int_equal(move(site, "f.csv", ICP_SPOOL_REJECTED, as), ICP_EOK);
+	assert_int_equal(icp_spool_take_back(&site->spool, "f.csv", &site->diag), ICP_EOK);
+	assert_true(is_there(site, "f.csv") && is_there(site, "f.csv.json"));
+	assert_false(is_there(site, "rejected/f.csv.report"));
+	assert_int_equal(icp_spool_take_back(&site->spool, "f.csv", &site->diag), ICP_EINVAL);
+	assert_int_equal(icp_spool_take_back(&site->spool, "g.csv", &site->diag), ICP_EINVAL);
+	assert_string_equal(site->diag.text, "g.csv: no such feed in the spool, done or rejected");
+}
+
+static void test_write_file(void **state)
+{
+	site_t *site = *state;
+	int directory = site->spool.directory;
+	write_file(site, "x", "old");
+	assert_int_equal(symlink("x", path_of(site, "y")), 0);
+	assert_int_equal(icp_spool_write_file(directory, "y", "new", 3), 0);
+	assert_text(site, "y", "new");
+	assert_text(site, "x", "old");
+	assert_int_equal(mkdir(path_of(site, "z"), 0700), 0);
+	assert_int_equal(icp_spool_write_file(directory, "z", "new", 3), -1);
+	assert_false(is_there(site, ".new"));
+}
+
+static void test_prune(void **state)
+{
+	site_t *site = *state;
+	int64_t now = (int64_t)time(NULL);
+	write_file(site, "done/f.csv", "");
+	write_file(site, "done/f.csv.json", "");
+	write_file(site, "rejected/f.csv", "");
+	assert_int_equal(mkdir(path_of(site, "done/dir"), 0700), 0);
+	/* That a feed is old says nothing of how long it lies here. */
+	const struct timespec old[2] = {{.tv_sec = 1000}, {.tv_sec = 1000}};
+	assert_int_equal(utimensat(AT_FDCWD, path_of(site, "done/f.csv"), old, 0), 0);
+	assert_int_equal(icp_spool_prune(&site->spool, ICP_SPOOL_DONE, now + DAY, DAY + 9), 0);
+	assert_int_equal(icp_spool_prune(&site->spool, ICP_SPOOL_DONE, now + DAY + 99, DAY), 2);
+	assert_true(is_there(site, "rejected/f.csv") && is_there(site, "done/dir"));
+}
+
+static void test_prune_audit(void **state)
+{
+	site_t *site = *state;
+	int64_t now;
+	static const char *const names[] = {"2026-11-20.csv.zst", "2026-11-21.csv.zst",
+		"2026-11-22.csv.zst", "2026-11-20.csv", "pending.damaged.1", "x"};
+	assert_int_equal(
+		icp_time_parse(&now, "2026-11-23T00:00:00+08:00", 25, ICP_DATE_FIRST), ICP_EOK);
+	assert_int_equal(icp_prune_audit(site->path, now, DAY), 0);
+	assert_int_equal(mkdir(path_of(site, "audit"), 0700), 0);
+	for (size_t i = 0; i < COUNT(names); i++) {
+		char name[64];
+		snprintf(name, sizeof name, "audit/%s", names[i]);
+		write_file(site, name, "");
+	}
+	write_file(site, "audit/pending", "");
+	assert_int_equal(icp_prune_audit(site->path, now, DAY), 0);
+	assert_int_equal(unlink(path_of(site, "audit/pending")), 0);
+	assert_int_equal(icp_prune_audit(site->path, now - 1, DAY), 1);
+	assert_true(is_there(site, "audit/2026-11-21.csv.zst"));
+	assert_int_equal(icp_prune_audit(site->path, now, DAY), 1);
+	assert_true(is_there(site, "audit/2026-11-22.csv.zst") &&
+		    is_there(site, "audit/2026-11-20.csv") && is_there(site, "audit/x"));
+	assert_int_equal(icp_prune_audit("/nonexistent", now, DAY), 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		IN_SPOOL(test_move),
+		IN_SPOOL(test_move_taken),
+		IN_SPOOL(test_move_long),
+		IN_SPOOL(test_move_fails),
+		IN_SPOOL(test_recover),
+		IN_SPOOL(test_recover_loading),
+		IN_SPOOL(test_journal_refused),
+		IN_SPOOL(test_take_back),
+		IN_SPOOL(test_write_file),
+		IN_SPOOL(test_prune),
+		IN_SPOOL(test_prune_audit),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
