@@ -202,7 +202,7 @@ static void find_loader(icp_daemon_t *daemon)
 
 static int make_events(icp_daemon_t *daemon, icp_diag_t *diag)
 {
-	static const int numbers[] = {SIGTERM, SIGINT, SIGHUP};
+	static const int numbers[ICP_DAEMON_SIGNALS] = {SIGTERM, SIGINT, SIGHUP};
 	const struct timeval minute = {.tv_sec = 60};
 	struct event_base *loop = event_base_new();
 	daemon->loop = loop;
@@ -210,7 +210,7 @@ static int make_events(icp_daemon_t *daemon, icp_diag_t *diag)
 		return no_memory(diag);
 	}
 	bool good = true;
-	for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
+	for (size_t i = 0; i < ICP_DAEMON_SIGNALS; i++) {
 		daemon->signals[i] = evsignal_new(loop, numbers[i], signalled, daemon);
 		good = good && daemon->signals[i] != NULL &&
 		       event_add(daemon->signals[i], NULL) == 0;
@@ -357,7 +357,7 @@ void icp_daemon_close(icp_daemon_t *daemon)
 	icp_http_close(daemon->http);
 	icp_child_close(&daemon->job.child);
 	icp_child_close(&daemon->follow.child);
-	for (size_t i = 0; i < sizeof daemon->signals / sizeof *daemon->signals; i++) {
+	for (size_t i = 0; i < ICP_DAEMON_SIGNALS; i++) {
 		free_event(daemon->signals[i]);
 	}
 	free_event(daemon->child_ended);

@@ -30,6 +30,8 @@
 #include "loader/spool.h"
 #include "loader/spool_order.h"
 
+#define ICP_DAEMON_SIGNALS 3 /*!< That it takes as orders. */
+
 /*! What is going on in the child that loads. */
 typedef struct {
 	bool busy;
@@ -79,7 +81,7 @@ typedef struct {
 	icp_notify_t notify;
 	icp_daemon_state_t state;
 
-	struct event *signals[4];
+	struct event *signals[ICP_DAEMON_SIGNALS];
 	struct event *child_ended;
 	struct event *changed; /*!< inotify. */
 	int inotify;

@@ -167,7 +167,7 @@ static int examine(const icp_spool_t *spool, const icp_spool_feed_t *feed, size_
 
 static void judge(const icp_spool_t *spool, icp_spool_feed_t *feed, size_t feeds)
 {
-	icp_manifest_t manifest;
+	icp_manifest_t manifest = {.kind = ""};
 	if (examine(spool, feed, feeds, &manifest, NULL) != ICP_EOK) {
 		feed->state = ICP_SPOOL_WRONG;
 		return;
@@ -369,7 +369,7 @@ void icp_spool_drop(icp_spool_t *spool, icp_spool_feed_t *feed)
 void icp_spool_explain(const icp_spool_t *spool, const icp_spool_feed_t *feed, icp_diag_t *diag)
 {
 	icp_spool_feed_t again = {.base = feed->base};
-	icp_manifest_t manifest;
+	icp_manifest_t manifest = {.kind = ""};
 	size_t feeds = take_stamps(spool, &again);
 	if (examine(spool, &again, feeds, &manifest, diag) == ICP_EOK) {
 		icp_fail(diag, ICP_EFEED, "%s.json: changed meanwhile", feed->base);

@@ -56,26 +56,27 @@ typedef struct {
 	const char *suffix; /*!< Of the feed: one of icp_spool_suffixes. */
 	icp_spool_stamp_t manifest;
 	icp_spool_stamp_t feed;
-	enum icp_spool_state state;
-	/*! With ICP_SPOOL_GOOD: */
-	bool full;
+	int64_t since; /*!< As long it has been as it is. */
+
+	/* By its manifest, unless it is wrong: */
 	uint64_t sequence;
 	uint8_t sha256[ICP_SHA256_SIZE];
-	int64_t since; /*!< As long it has been as it is. */
-	/*! What the daemon did with it, which a change of its files makes void: */
-	unsigned tries;   /*!< Loads that failed and may be tried again. */
+
+	/* What the daemon did with it, which a change of its files makes void: */
 	int64_t retry_at; /*!< Nothing is done with it before. */
-	bool told;        /*!< That it is alone. */
-	/*! The loader did not like it once: it is tried again only when it does not change any
-	 * more, as it may be long on its way. Survives a change. */
-	bool disliked;
-	/*! What an operator said: */
-	bool wanted; /*!< Comes first, and also while the daemon is paused. */
-	bool forced; /*!< However many permissions are lost. */
-	/*! What was decided and is yet to be done: */
-	bool leaves; /*!< It is to go to a place; with its report. */
-	enum icp_spool_place place;
-	char *report; /*!< Or NULL. */
+	char *report;     /*!< That goes with it, or NULL. */
+	enum icp_spool_state state;
+	unsigned tries;             /*!< Loads that failed and may be tried again. */
+	enum icp_spool_place place; /*!< Where it goes, if it leaves. */
+	bool leaves;                /*!< It is decided that it does; that holds, changes or not. */
+	bool full;                  /*!< By its manifest. */
+	bool told;                  /*!< That it is alone. */
+
+	/* What a change does not make void: */
+	bool wanted;   /*!< By an operator: it comes first, and also while the daemon is paused. */
+	bool forced;   /*!< By an operator: however many permissions are lost. */
+	bool disliked; /*!< The loader refused it once: it is tried again only when it does not
+			* change any more, as it may be long on its way. */
 } icp_spool_feed_t;
 
 typedef struct {

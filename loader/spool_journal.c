@@ -22,7 +22,8 @@ static void write_hex(const uint8_t digest[ICP_SHA256_SIZE], char text[2 * ICP_S
 static bool read_hex(uint8_t digest[ICP_SHA256_SIZE], const char *text)
 {
 	static const char digits[] = "0123456789abcdef";
-	if (strlen(text) != 2 * ICP_SHA256_SIZE || strspn(text, digits) != 2 * ICP_SHA256_SIZE) {
+	const size_t length = (size_t)2 * ICP_SHA256_SIZE;
+	if (strlen(text) != length || strspn(text, digits) != length) {
 		return false;
 	}
 	for (size_t i = 0; i < ICP_SHA256_SIZE; i++) {

@@ -99,22 +99,23 @@ def test_rejected(daemon):
     old = writer.full(state_of("b.cn"), 0, "old.csv")
     for path in (bad_rows, bad_sum, bad_json, old):
         daemon.drop(path)
+    bad_delta = daemon.delta([("upsert", filed("com"))], 2, "delta.csv")
+    after = daemon.delta(upsert("c.cn"), 3, "after.csv")
     assert "older than 1" in daemon.ends_in("rejected", old.name)
     assert "rows.csv:2" in (report := daemon.ends_in("rejected", bad_rows.name)), report
     assert "sha256" in daemon.ends_in("rejected", bad_sum.name)
     assert "json.csv.json:1: " in daemon.ends_in("rejected", bad_json.name)
+    daemon.ends_in("rejected", bad_delta)
+    # Once more, by an order: it has lain there, and is rejected at once.
+    assert "rows.csv:2" in daemon.ctl("load", bad_rows.name, expect=3)
+    daemon.ends_in("rejected", bad_rows.name)
+    # What comes behind a bad delta waits for a good one.
     assert daemon.sequence() == 1 and set(daemon.store.dump()) == {("a.cn", "qcloud")}
-    daemon.ends_in("done", daemon.full(state_of("b.cn"), 2))
-    assert daemon.status()["loads"]["full"]["guard"] == 1
-
-
-def test_a_bad_delta_keeps_the_next_waiting(daemon):
-    bad = daemon.delta([("upsert", filed("com"))], 2, "bad.csv")
-    after = daemon.delta(upsert("c.cn"), 3, "after.csv")
-    daemon.ends_in("rejected", bad)
-    assert daemon.sequence() == 1 and daemon.status()["spool"]["waiting"] == 1
+    assert daemon.status()["spool"]["waiting"] == 1
     daemon.ends_in("done", daemon.delta(upsert("b.cn"), 2, "good.csv"))
     daemon.ends_in("done", after)
+    daemon.ends_in("done", daemon.full(state_of("b.cn"), 3))
+    assert daemon.status()["loads"]["full"]["guard"] == 1
 
 
 def test_half_written(daemon):
@@ -174,6 +175,38 @@ def test_links_and_others(daemon, tmp_path):
     wait_until(lambda: daemon.status()["spool"]["refused"] == 3, daemon.log)
     assert daemon.sequence() == 1 and "secret.cn" not in str(daemon.store.dump())
     assert "\x1b" not in daemon.log()
+
+
+def test_a_link_put_there_late(daemon):
+    """The loader, as the daemon runs it, follows none; without that it does."""
+    path = daemon.feeds.delta(upsert("b.cn"), 2, "d.csv")
+    manifest = path.with_name("d.csv.json")
+    for name, target in (("feed.csv", path), ("feed.csv.json", manifest)):
+        (daemon.outside / name).symlink_to(target)
+    for linked, plain in (("feed.csv", "feed.csv.json"), ("feed.csv.json", "feed.csv")):
+        link = daemon.outside / f"one-{linked}"
+        link.symlink_to(daemon.outside / linked)
+        shutil.copyfile(daemon.outside / plain, daemon.outside / f"one-{plain}")
+        done = daemon.store.load("delta", "--no-links", daemon.outside / "one-feed.csv")
+        assert done.returncode == 3 and "symbolic links" in done.stderr, done.stderr
+        link.unlink()
+        (daemon.outside / f"one-{plain}").unlink()
+    children = f"/proc/{daemon.process.pid}/task/{daemon.process.pid}/children"
+    state = {row.key: row for row in (filed(f"d{n}.cn") for n in range(50_000))}
+    daemon.full({**state, **state_of("a.cn")}, 2, "f.csv")
+
+    def command():
+        with open(children, encoding="ascii") as file:
+            found = file.read().split()
+        try:
+            return found and open(f"/proc/{found[0]}/cmdline", "rb").read().split(b"\0")
+        except FileNotFoundError:
+            return None
+
+    arguments = wait_until(lambda: (c := command()) and b"full" in c and c, daemon.log)
+    assert b"--no-links" in arguments
+    daemon.ends_in("done", "f.csv")
+    assert daemon.store.load("delta", daemon.outside / "feed.csv").returncode == 0
 
 
 def test_the_same_name_every_night(daemon):

@@ -16,7 +16,7 @@ from gate_daemon import filed, state_of, upsert, wait_until
 
 LONG = bool(os.environ.get("ICP_LONG"))
 SLOW = bool(os.environ.get("ICP_PRELOAD"))
-ROUNDS = 400 if LONG else 4 if SLOW else 25
+ROUNDS = 400 if LONG else 8 if SLOW else 25
 SEED = int(os.environ.get("ICP_SEED", "1"))
 
 

@@ -208,9 +208,9 @@ static void test_notify(void **state)
 static void test_nobody_to_notify(void **state)
 {
 	(void)state;
-	static const char *const names[] = {"", "x", "/nonexistent", "@",
-		"/0123456789012345678901234567890123456789012345678901234567890123456789012345678901"
-		"234567890123456789012345678901234567890"};
+	char longest[200] = "/";
+	memset(longest + 1, 'a', sizeof longest - 2);
+	const char *const names[] = {"", "x", "/nonexistent", "@", longest};
 	icp_notify_t notify;
 	unsetenv("NOTIFY_SOCKET");
 	icp_notify_open(&notify, 42);

@@ -7,6 +7,9 @@
 #include "loader/spool_journal.h"
 
 #define DAY 86400
+#define LOADING(base, sequence)                                                                    \
+	("{\"loading\": \"" base "\", \"sha256\": \"" SHA "\", \"sequence\": " sequence            \
+	 ", \"generation\": 1}")
 
 static int move(site_t *site, const char *base, enum icp_spool_place place, char *as)
 {
@@ -156,10 +159,8 @@ static void test_journal_refused(void **state)
 		"{\"moving\": \"f.csv.zst\", \"to\": \"done\", \"as\": \"f.csv\"}",
 		"{\"moving\": \"f.csv\", \"to\": \"done\", \"as\": \"f\"}",
 		"{\"loading\": \"f.csv\", \"sha256\": \"ab\", \"sequence\": 1, \"generation\": 1}",
-		"{\"loading\": \"f.csv\", \"sha256\": \"" SHA "\", \"sequence\": -1, "
-		"\"generation\": 1}",
-		"{\"loading\": \"/f.csv\", \"sha256\": \"" SHA "\", \"sequence\": 1, "
-		"\"generation\": 1}",
+		LOADING("f.csv", "-1"),
+		LOADING("/f.csv", "1"),
 	};
 	for (size_t i = 0; i < COUNT(texts); i++) {
 		icp_spool_journal_t journal;
