@@ -76,8 +76,7 @@ typedef struct {
 	bool rollback_wanted;
 	icp_daemon_follow_t follow;
 	icp_control_t *control;
-	icp_http_t *http;       /*!< NULL: none is wanted. */
-	icp_endpoint_t http_at; /*!< Where it listens. */
+	icp_http_t *http; /*!< NULL: none is wanted. */
 	icp_notify_t notify;
 	icp_daemon_state_t state;
 
@@ -85,8 +84,9 @@ typedef struct {
 	struct event *child_ended;
 	struct event *changed; /*!< inotify. */
 	int inotify;
-	struct event *look; /*!< It is time to look at the spool, or to take a step. */
-	struct event *tick; /*!< Once a minute. */
+	icp_endpoint_t http_at; /*!< Where HTTP is answered. */
+	struct event *look;     /*!< It is time to look at the spool, or to take a step. */
+	struct event *tick;     /*!< Once a minute. */
 	struct event *alive;
 	struct event *patience; /*!< The load that is waited for before the end. */
 	bool stopping;
