@@ -6,6 +6,7 @@ import os
 import random
 import select
 import socket
+import threading
 import time
 from contextlib import ExitStack
 
@@ -507,3 +508,35 @@ def test_the_store_is_not_held(server):
     assert not any(str(server.place.store) in path for path in files())
     status = json.loads(run(LOADER, "--store", server.place.store, "status", "--json").stdout)
     assert status["readers"]["slots"] == 0
+
+
+def test_files_that_lose_their_pages_under_scrapes(server):
+    """Somebody truncates the generation, its lock file and the counters again and again."""
+    store = server.place.store
+    generation = store / "generations" / "0000000001.mdb"
+    with Resolver(store) as resolver:
+        resolver.order("judged", 0, "block", "unfiled", 1, 7)
+    files = [generation, generation.with_name(generation.name + "-lock"), store / "stats"]
+    whole = {path: path.read_bytes() for path in files}
+    ended = threading.Event()
+
+    def damage():
+        choose = random.Random(7)
+        while not ended.is_set():
+            path = choose.choice(files)
+            os.truncate(path, choose.choice([0, 100, 4096, 8192, len(whole[path]) // 2]))
+            with open(path, "r+b") as file:
+                file.write(whole[path])
+
+    thread = threading.Thread(target=damage)
+    thread.start()
+    try:
+        seen = set()
+        for number in range(600):
+            seen.add(server.fetch(PATHS[number % 3])[0])
+    finally:
+        ended.set()
+        thread.join()
+    # It met both states, and none of them was its end.
+    assert seen == {200, 503}
+    assert server.samples()["icpgate_store_readable"] == 1
