@@ -31,11 +31,17 @@ static const struct {
 #undef STAT_NAMES
 };
 
+static const uint64_t latency_bounds[] = ICP_LATENCY_BOUNDS;
+
+_Static_assert(sizeof latency_bounds / sizeof *latency_bounds == ICP_LATENCY_CLASSES - 1,
+	"one class more than bounds");
+
 /*! What only the seat's thread sees. */
 typedef struct {
 	_Alignas(CACHE_LINE) icp_stats_area_t *area;
 	uint64_t turn;
 	uint64_t generation;
+	unsigned untimed; /*!< Judgements until one is to be timed. */
 	/*! Registrable domains of names asked for lately: the name's hash, and in place of its
 	 * lowest octet the labels. Looking up suffixes takes as long as all else together. */
 	uint64_t memo[MEMO_SLOTS];
@@ -51,6 +57,11 @@ struct icp_stats {
 	_Atomic uint64_t turn; /*!< As in the file, which others might change. */
 	uint64_t generation;
 };
+
+uint64_t icp_latency_bound(unsigned number)
+{
+	return number < ICP_LATENCY_CLASSES - 1 ? latency_bounds[number] : 0;
+}
 
 const char *icp_stat_key(enum icp_stat stat)
 {
@@ -188,7 +199,7 @@ int icp_stats_open(icp_stats_t **stats, const char *store, enum icp_mode mode, u
 		.magic = {'i', 'c', 'p', 's', 't', 'a', 't', 's'},
 		.format = ICP_STATS_FORMAT,
 		.seats = seats,
-		.counters = ICP_STATS_JUDGED + ICP_STAT_COUNT,
+		.counters = ICP_STATS_COUNTERS,
 		.mode = mode,
 		.area_size = sizeof(icp_stats_area_t),
 		.started = now,
@@ -291,6 +302,7 @@ void icp_stats_judged(icp_stats_t *stats, unsigned number, const icp_judgement_t
 	uint64_t generation, int64_t now)
 {
 	seat_t *seat = &stats->seats[number];
+	seat->untimed -= seat->untimed > 0;
 	icp_fault_enter();
 	add(&seat->area->counters[icp_stats_place(judgement->verdict, judgement->reason)], 1);
 	if (generation != 0 || judgement->reason == ICP_REASON_NO_INDEX) {
@@ -301,6 +313,26 @@ void icp_stats_judged(icp_stats_t *stats, unsigned number, const icp_judgement_t
 			seat->turn != atomic_load_explicit(&stats->turn, memory_order_acquire))) {
 		join_turn(stats, seat, generation, now);
 	}
+	icp_fault_leave();
+}
+
+bool icp_stats_wants_time(const icp_stats_t *stats, unsigned seat)
+{
+	return stats->seats[seat].untimed == 0;
+}
+
+void icp_stats_took(icp_stats_t *stats, unsigned number, uint64_t nanoseconds)
+{
+	seat_t *seat = &stats->seats[number];
+	_Atomic uint64_t *counters = seat->area->counters;
+	unsigned class = 0;
+	while (class < ICP_LATENCY_CLASSES - 1 && nanoseconds > latency_bounds[class]) {
+		class ++;
+	}
+	seat->untimed = ICP_LATENCY_EVERY;
+	icp_fault_enter();
+	add(&counters[ICP_STATS_LATENCY + class], 1);
+	add(&counters[ICP_STATS_LATENCY_SUM], nanoseconds);
 	icp_fault_leave();
 }
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*!
  * What a resolver has done since its start, in numbers, for whoever wants to know: counters of
- * verdicts and answers, and the blocked registrable domains that were asked for most since the
- * generation in use came into use (see top.h). Nothing here takes a client's address, nor any name
- * but that of a blocked domain, cut to what can be registered.
+ * verdicts and answers, how long judgements took, and the blocked registrable domains that were
+ * asked for most since the generation in use came into use (see top.h). Nothing here takes a
+ * client's address, nor any name but that of a blocked domain, cut to what can be registered.
  *
  *   STORE/stats   a head, then for each thread of the resolver an area of whole pages
  *
@@ -45,6 +45,23 @@
 enum icp_stat { ICP_STAT_TABLE(ICP_STAT_CONSTANT) ICP_STAT_COUNT };
 #undef ICP_STAT_CONSTANT
 
+/*! Upper bounds of the classes of a judgement's time, in nanoseconds; one more class is for what
+ * took longer. A change is a new format. */
+#define ICP_LATENCY_BOUNDS                                                                         \
+	{                                                                                          \
+		100, 250, 500, 1000, 2500, 5000, 10000, 25000, 50000, 100000, 250000, 500000,      \
+			1000000, 2500000, 5000000, 10000000                                        \
+	}
+#define ICP_LATENCY_CLASSES 17
+
+/*! One judgement of so many is timed: reading the clock twice takes about 50 ns, which would be
+ * dear for one that is remembered. A prime, so that all of what comes again and again in the same
+ * order has its turn. */
+#define ICP_LATENCY_EVERY 61
+
+/*! \brief The longest time of a class, in nanoseconds; 0: of the last one, which has no bound. */
+uint64_t icp_latency_bound(unsigned number);
+
 /*! \brief A counter's name for programs ("leases_renewed"). */
 const char *icp_stat_key(enum icp_stat stat);
 
@@ -79,6 +96,15 @@ void icp_stats_close(icp_stats_t *stats);
 void icp_stats_judged(icp_stats_t *stats, unsigned seat, const icp_judgement_t *judgement,
 	uint64_t generation, int64_t now);
 
+/*! \brief True when the seat's next judgement is to be timed. */
+bool icp_stats_wants_time(const icp_stats_t *stats, unsigned seat);
+
+/*!
+ * \brief Counts the time of a judgement before which icp_stats_wants_time was true. To be called
+ *        before icp_stats_judged.
+ */
+void icp_stats_took(icp_stats_t *stats, unsigned seat, uint64_t nanoseconds);
+
 /*! \brief Adds to a counter. */
 void icp_stats_count(icp_stats_t *stats, unsigned seat, enum icp_stat stat, uint64_t number);
 
@@ -97,6 +123,8 @@ typedef struct {
 	int64_t started;
 	uint64_t judged[ICP_BLOCK + 1][ICP_REASON_COUNT]; /*!< By verdict and reason. */
 	uint64_t counts[ICP_STAT_COUNT];
+	uint64_t latency[ICP_LATENCY_CLASSES]; /*!< Judgements that were timed, by class. */
+	uint64_t latency_sum;                  /*!< Nanoseconds that these took together. */
 	uint64_t generation; /*!< In use when last a judgement was based on one; 0: none so far. */
 	int64_t since;       /*!< It is in use; ICP_TIME_NONE without one. */
 	/*! The index could not be read for a judgement, the last that needed it; else
@@ -119,6 +147,14 @@ typedef struct {
  * \retval ICP_ENOMEM
  */
 int icp_stats_read(icp_stats_snapshot_t *snapshot, const char *store, icp_diag_t *diag);
+
+/*!
+ * \brief The same for those who must not be kept waiting: waits for a resolver that starts, or is
+ * in the midst of a change, some hundredths of a second at most. \param domains  false: top is left
+ * empty
+ */
+int icp_stats_read_quickly(
+	icp_stats_snapshot_t *snapshot, const char *store, bool domains, icp_diag_t *diag);
 
 /*! \brief Frees what the snapshot owns; a zeroed one is fine. */
 void icp_stats_snapshot_deinit(icp_stats_snapshot_t *snapshot);

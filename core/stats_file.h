@@ -8,7 +8,7 @@
 #include "core/stats.h"
 
 #define ICP_STATS_MAGIC "icpstats"
-#define ICP_STATS_FORMAT 2
+#define ICP_STATS_FORMAT 3
 #define ICP_STATS_PAGE 4096
 
 /*! Written once, and last; a file without it is not finished. */
@@ -32,12 +32,17 @@ typedef struct {
 	_Atomic int64_t no_index_since;
 } icp_stats_turn_t;
 
-enum { ICP_STATS_JUDGED = (ICP_BLOCK + 1) * ICP_REASON_COUNT };
+enum {
+	ICP_STATS_JUDGED = (ICP_BLOCK + 1) * ICP_REASON_COUNT,
+	ICP_STATS_LATENCY = ICP_STATS_JUDGED + ICP_STAT_COUNT, /*!< Where the classes begin. */
+	ICP_STATS_LATENCY_SUM = ICP_STATS_LATENCY + ICP_LATENCY_CLASSES,
+	ICP_STATS_COUNTERS,
+};
 
 /*! Of one seat. */
 typedef struct {
-	/*! By verdict and reason, then those of ICP_STAT_TABLE. */
-	_Alignas(ICP_STATS_PAGE) _Atomic uint64_t counters[ICP_STATS_JUDGED + ICP_STAT_COUNT];
+	/*! By verdict and reason, then those of ICP_STAT_TABLE, then those of times. */
+	_Alignas(ICP_STATS_PAGE) _Atomic uint64_t counters[ICP_STATS_COUNTERS];
 	icp_top_t top;
 } icp_stats_area_t;
 

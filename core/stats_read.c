@@ -12,9 +12,11 @@
 #include "core/stats_file.h"
 #include "core/time.h"
 
-#define READ_TRIES 100
 #define PATIENCE 500     /*!< Milliseconds in all, for a resolver that is about to write. */
+#define TRIES 100        /*!< For one that starts, or has a new generation. */
 #define PAUSE_NS 1000000 /*!< Between two tries. */
+#define QUICK_PATIENCE 20
+#define QUICK_TRIES 10
 
 /*! A file being read. */
 typedef struct {
@@ -24,7 +26,10 @@ typedef struct {
 	icp_stats_head_t head;
 	icp_stats_turn_t turn;
 	icp_top_set_t *sets; /*!< Room for one of each seat. */
+	bool domains;        /*!< The list of them is wanted. */
 	unsigned patience;   /*!< With threads in the midst of a change, see top.h. */
+	unsigned patience_max;
+	unsigned tries_max;
 } source_t;
 
 static int truncated(const source_t *source)
@@ -103,7 +108,7 @@ static int check_head(const source_t *source)
 					 source->path);
 	}
 	if (head->format != ICP_STATS_FORMAT || head->area_size != sizeof(icp_stats_area_t) ||
-		head->counters != ICP_STATS_JUDGED + ICP_STAT_COUNT) {
+		head->counters != ICP_STATS_COUNTERS) {
 		return icp_fail(source->diag, ICP_EVERSION,
 			"%s: written by another version of the resolver's module: format %" PRIu32
 			", %" PRIu32 " counters",
@@ -139,8 +144,8 @@ static off_t area_at(size_t seat)
 
 static int read_counters(source_t *source, icp_stats_snapshot_t *snapshot)
 {
-	uint64_t sums[ICP_STATS_JUDGED + ICP_STAT_COUNT] = {0};
-	uint64_t counters[ICP_STATS_JUDGED + ICP_STAT_COUNT];
+	uint64_t sums[ICP_STATS_COUNTERS] = {0};
+	uint64_t counters[ICP_STATS_COUNTERS];
 	for (size_t seat = 0; seat < source->head.seats; seat++) {
 		int ret = fetch(source, area_at(seat) + (off_t)offsetof(icp_stats_area_t, counters),
 			counters, sizeof counters);
@@ -156,6 +161,8 @@ static int read_counters(source_t *source, icp_stats_snapshot_t *snapshot)
 	}
 	memcpy(snapshot->judged, sums, sizeof snapshot->judged);
 	memcpy(snapshot->counts, sums + ICP_STATS_JUDGED, sizeof snapshot->counts);
+	memcpy(snapshot->latency, sums + ICP_STATS_LATENCY, sizeof snapshot->latency);
+	snapshot->latency_sum = sums[ICP_STATS_LATENCY_SUM];
 	return ICP_EOK;
 }
 
@@ -194,7 +201,8 @@ static int read_content(source_t *source, icp_stats_snapshot_t *snapshot)
 		return damaged(source, "generation", snapshot->generation);
 	}
 	int ret = read_counters(source, snapshot);
-	for (size_t index = 0; index < ICP_TOP_SETS && ret == ICP_EOK; index++) {
+	size_t sets = source->domains ? ICP_TOP_SETS : 0;
+	for (size_t index = 0; index < sets && ret == ICP_EOK; index++) {
 		ret = read_set(source, index, snapshot);
 	}
 	return ret;
@@ -233,10 +241,10 @@ static int read_source(source_t *source, const char *store, icp_stats_snapshot_t
 		return ret;
 	}
 	const struct timespec pause = {.tv_nsec = PAUSE_NS};
-	for (unsigned tries = 0; tries < READ_TRIES; tries++) {
+	for (unsigned tries = 0; tries < source->tries_max; tries++) {
 		icp_stats_snapshot_deinit(snapshot);
 		snapshot->counting = is_counting(source);
-		source->patience = snapshot->counting ? PATIENCE : 0;
+		source->patience = snapshot->counting ? source->patience_max : 0;
 		ret = read_once(source, snapshot);
 		if (ret != ICP_EBUSY) {
 			break;
@@ -252,25 +260,50 @@ static int read_source(source_t *source, const char *store, icp_stats_snapshot_t
 	return ret;
 }
 
-int icp_stats_read(icp_stats_snapshot_t *snapshot, const char *store, icp_diag_t *diag)
+/*! Takes a source that says how long to wait; frees what it holds. */
+static int read_stats(source_t *source, const char *store, icp_stats_snapshot_t *snapshot)
 {
-	source_t source = {.fd = -1, .diag = diag};
 	*snapshot = (icp_stats_snapshot_t){.counting = false};
-	if (asprintf(&source.path, "%s/" ICP_STATS_FILE, store) < 0) {
-		return icp_fail(diag, ICP_ENOMEM, "%s: out of memory", store);
+	if (asprintf(&source->path, "%s/" ICP_STATS_FILE, store) < 0) {
+		return icp_fail(source->diag, ICP_ENOMEM, "%s: out of memory", store);
 	}
-	int ret = read_source(&source, store, snapshot);
+	int ret = read_source(source, store, snapshot);
 	if (ret == ICP_EOK) {
 		icp_top_sort(&snapshot->top);
 	} else {
 		icp_stats_snapshot_deinit(snapshot);
 	}
-	if (source.fd >= 0) {
-		close(source.fd);
+	if (source->fd >= 0) {
+		close(source->fd);
 	}
-	free(source.path);
-	free(source.sets);
+	free(source->path);
+	free(source->sets);
 	return ret;
+}
+
+int icp_stats_read(icp_stats_snapshot_t *snapshot, const char *store, icp_diag_t *diag)
+{
+	source_t source = {
+		.fd = -1,
+		.diag = diag,
+		.domains = true,
+		.patience_max = PATIENCE,
+		.tries_max = TRIES,
+	};
+	return read_stats(&source, store, snapshot);
+}
+
+int icp_stats_read_quickly(
+	icp_stats_snapshot_t *snapshot, const char *store, bool domains, icp_diag_t *diag)
+{
+	source_t source = {
+		.fd = -1,
+		.diag = diag,
+		.domains = domains,
+		.patience_max = QUICK_PATIENCE,
+		.tries_max = QUICK_TRIES,
+	};
+	return read_stats(&source, store, snapshot);
 }
 
 void icp_stats_snapshot_deinit(icp_stats_snapshot_t *snapshot)

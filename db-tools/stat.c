@@ -6,13 +6,9 @@
 #include "core/stats.h"
 #include "core/time.h"
 #include "db-tools/tools.h"
+#include "loader/stats_json.h"
 
 #define DOMAINS_SHOWN 20
-
-static const char *mode_name(enum icp_mode mode)
-{
-	return mode == ICP_MODE_MONITOR ? "monitor" : "enforce";
-}
 
 static void print_head(const icp_stats_snapshot_t *snapshot)
 {
@@ -20,7 +16,7 @@ static void print_head(const icp_stats_snapshot_t *snapshot)
 	char since[ICP_TIME_TEXT_MAX];
 	icp_time_format(snapshot->started, started);
 	icp_time_format(snapshot->since, since);
-	printf("resolver started %s, mode %s, %u %s; %s\n", started, mode_name(snapshot->mode),
+	printf("resolver started %s, mode %s, %u %s; %s\n", started, icp_mode_name(snapshot->mode),
 		snapshot->seats, snapshot->seats == 1 ? "thread" : "threads",
 		snapshot->counting ? "counting now" : "no longer counting");
 	if (snapshot->generation != 0) {
@@ -57,6 +53,45 @@ static void print_counts(const icp_stats_snapshot_t *snapshot)
 	}
 }
 
+#define TIME_TEXT_MAX 24
+
+/*! Nanoseconds in the unit that reads best. */
+static void format_time(double nanoseconds, char text[TIME_TEXT_MAX])
+{
+	static const char *const units[] = {"ns", "us", "ms", "s"};
+	size_t unit = 0;
+	while (nanoseconds >= 1000 && unit + 1 < sizeof units / sizeof *units) {
+		nanoseconds /= 1000;
+		unit++;
+	}
+	snprintf(text, TIME_TEXT_MAX, "%.4g %s", nanoseconds, units[unit]);
+}
+
+/*! How long judgements took; the share is of all up to the bound. */
+static void print_latency(const icp_stats_snapshot_t *snapshot)
+{
+	uint64_t timed = 0;
+	uint64_t below = 0;
+	char text[ICP_COUNT_TEXT_MAX];
+	char time[TIME_TEXT_MAX];
+	for (unsigned i = 0; i < ICP_LATENCY_CLASSES; i++) {
+		timed += snapshot->latency[i];
+	}
+	printf("\n%-26s %20s %20s\n", "judgement times", "timed", "in all");
+	for (unsigned i = 0; i < ICP_LATENCY_CLASSES && timed > 0; i++) {
+		uint64_t bound = icp_latency_bound(i);
+		below += snapshot->latency[i];
+		icp_count_format(snapshot->latency[i], text);
+		format_time((double)bound, time);
+		printf("  %-8s%-16s %20s %18.2f %%\n", bound != 0 ? "at most" : "longer",
+			bound != 0 ? time : "", text, 100 * (double)below / (double)timed);
+	}
+	format_time(timed > 0 ? (double)snapshot->latency_sum / (double)timed : 0, time);
+	icp_count_format(timed, text);
+	printf("  One judgement of %d is timed: %s so far%s%s.\n", ICP_LATENCY_EVERY, text,
+		timed > 0 ? ", on average " : "", timed > 0 ? time : "");
+}
+
 static void print_domains(const icp_stats_snapshot_t *snapshot)
 {
 	const icp_top_list_t *top = &snapshot->top;
@@ -91,60 +126,9 @@ static int print_text(const icp_stats_snapshot_t *snapshot)
 	print_head(snapshot);
 	print_judgements(snapshot);
 	print_counts(snapshot);
+	print_latency(snapshot);
 	print_domains(snapshot);
 	return ICP_EXIT_DONE;
-}
-
-/*! An object with a number for each reason. */
-static json_t *json_reasons(const uint64_t judged[ICP_REASON_COUNT])
-{
-	json_t *object = json_object();
-	for (enum icp_reason reason = 0; reason < ICP_REASON_COUNT; reason++) {
-		json_object_set_new(
-			object, icp_reason_name(reason), json_integer((json_int_t)judged[reason]));
-	}
-	return object;
-}
-
-static json_t *json_counts(const uint64_t counts[ICP_STAT_COUNT])
-{
-	json_t *object = json_object();
-	for (enum icp_stat stat = 0; stat < ICP_STAT_COUNT; stat++) {
-		json_object_set_new(
-			object, icp_stat_key(stat), json_integer((json_int_t)counts[stat]));
-	}
-	return object;
-}
-
-static json_t *json_domains(const icp_top_list_t *top)
-{
-	json_t *list = json_array();
-	for (size_t i = 0; i < top->count; i++) {
-		char domain[ICP_NAME_TEXT_MAX];
-		icp_name_format(&top->items[i].domain, domain);
-		json_array_append_new(list, json_pack("{s:s, s:I, s:I}", "domain", domain, "count",
-						    (json_int_t)top->items[i].count, "error",
-						    (json_int_t)top->items[i].error));
-	}
-	return list;
-}
-
-static int print_json(const icp_stats_snapshot_t *snapshot)
-{
-	json_t *generation = snapshot->generation != 0
-				     ? json_integer((json_int_t)snapshot->generation)
-				     : json_null();
-	return icp_json_print(json_pack(
-		"{s:b, s:o, s:s, s:i, s:o, s:o, s:o, s:{s:o, s:o}, s:o, s:{s:o, s:I, s:b}}",
-		"counting", snapshot->counting, "started", icp_json_time(snapshot->started), "mode",
-		mode_name(snapshot->mode), "threads", (int)snapshot->seats, "generation",
-		generation, "since", icp_json_time(snapshot->since), "no_index_since",
-		icp_json_time(snapshot->no_index_since), "judgements", icp_verdict_name(ICP_PASS),
-		json_reasons(snapshot->judged[ICP_PASS]), icp_verdict_name(ICP_BLOCK),
-		json_reasons(snapshot->judged[ICP_BLOCK]), "counters",
-		json_counts(snapshot->counts), "blocked_domains", "domains",
-		json_domains(&snapshot->top), "bound", (json_int_t)snapshot->top.bound, "complete",
-		snapshot->left_out == 0));
 }
 
 /*! Reads the statistics of --store or else of the configuration's store. */
@@ -170,7 +154,7 @@ int icp_tool_stat(const icp_tool_t *tool, int count, char **arguments)
 	if (code != ICP_EOK) {
 		return icp_tool_failed(code, &diag);
 	}
-	int status = tool->json ? print_json(&snapshot) : print_text(&snapshot);
+	int status = tool->json ? icp_json_print(icp_stats_json(&snapshot)) : print_text(&snapshot);
 	icp_stats_snapshot_deinit(&snapshot);
 	return status;
 }

@@ -83,6 +83,31 @@ static void tell_kept(const char *key, const char *old, const char *new)
 	}
 }
 
+static bool same_place(const icp_endpoint_t *one, const icp_endpoint_t *other)
+{
+	return one->port == other->port &&
+	       memcmp(&one->address, &other->address, sizeof one->address) == 0;
+}
+
+/*! Begins to answer over HTTP where the configuration says so, if that is not where it does. What
+ * there was before goes on when that fails. */
+static int serve(icp_daemon_t *daemon, icp_diag_t *diag)
+{
+	const icp_endpoint_t *at = &daemon->config.daemon.http;
+	icp_http_t *http;
+	if (same_place(at, &daemon->http_at)) {
+		return ICP_EOK;
+	}
+	int ret = icp_http_open(
+		&http, daemon->loop, daemon->store, &daemon->config, &daemon->state, diag);
+	if (ret == ICP_EOK) {
+		icp_http_close(daemon->http);
+		daemon->http = http;
+		daemon->http_at = *at;
+	}
+	return ret;
+}
+
 static void reload(icp_daemon_t *daemon)
 {
 	icp_config_t config;
@@ -101,6 +126,9 @@ static void reload(icp_daemon_t *daemon)
 		icp_config_deinit(&daemon->config);
 		daemon->config = config;
 		icp_log(ICP_LOG_NOTICE, "the configuration was read again");
+		if (serve(daemon, &diag) != ICP_EOK) {
+			icp_log(ICP_LOG_ERROR, "%s; HTTP stays where it was", diag.text);
+		}
 		icp_daemon_follow(daemon);
 		icp_daemon_tick(daemon);
 	}
@@ -243,7 +271,7 @@ static int open_all(icp_daemon_t *daemon, icp_diag_t *diag)
 		ret = icp_control_open(&daemon->control, daemon->loop, daemon->control_path,
 			icp_daemon_order, daemon, diag);
 	}
-	return ret;
+	return ret == ICP_EOK ? serve(daemon, diag) : ret;
 }
 
 int icp_daemon_open(
@@ -326,6 +354,7 @@ static void free_event(struct event *event)
 void icp_daemon_close(icp_daemon_t *daemon)
 {
 	icp_control_close(daemon->control);
+	icp_http_close(daemon->http);
 	icp_child_close(&daemon->job.child);
 	icp_child_close(&daemon->follow.child);
 	for (size_t i = 0; i < ICP_DAEMON_SIGNALS; i++) {

@@ -24,6 +24,7 @@
 #include "loader/child.h"
 #include "loader/control.h"
 #include "loader/daemon_state.h"
+#include "loader/http.h"
 #include "loader/log.h"
 #include "loader/notify.h"
 #include "loader/spool.h"
@@ -75,6 +76,7 @@ typedef struct {
 	bool rollback_wanted;
 	icp_daemon_follow_t follow;
 	icp_control_t *control;
+	icp_http_t *http; /*!< NULL: none is wanted. */
 	icp_notify_t notify;
 	icp_daemon_state_t state;
 
@@ -82,8 +84,9 @@ typedef struct {
 	struct event *child_ended;
 	struct event *changed; /*!< inotify. */
 	int inotify;
-	struct event *look; /*!< It is time to look at the spool, or to take a step. */
-	struct event *tick; /*!< Once a minute. */
+	icp_endpoint_t http_at; /*!< Where HTTP is answered. */
+	struct event *look;     /*!< It is time to look at the spool, or to take a step. */
+	struct event *tick;     /*!< Once a minute. */
 	struct event *alive;
 	struct event *patience; /*!< The load that is waited for before the end. */
 	bool stopping;

@@ -5,7 +5,9 @@
 
 #include "core/time.h"
 #include "loader/daemon.h"
+#include "loader/load_name.h"
 #include "loader/spool_move.h"
+#include "loader/state_json.h"
 
 static json_t *refuse(const char *why)
 {
@@ -17,44 +19,6 @@ static json_t *json_time(int64_t seconds)
 	char text[ICP_TIME_TEXT_MAX];
 	icp_time_format(seconds, text);
 	return seconds == ICP_TIME_NONE ? json_null() : json_string(text);
-}
-
-static const char *const kinds[ICP_LOAD_KIND_COUNT] = {
-	[ICP_LOAD_FULL] = "full", [ICP_LOAD_DELTA] = "delta", [ICP_LOAD_ROLLBACK] = "rollback"};
-static const char *const outcomes[ICP_LOAD_OUTCOME_COUNT] = {
-	[ICP_LOAD_DONE] = "done",
-	[ICP_LOAD_GUARD] = "guard",
-	[ICP_LOAD_USAGE] = "usage",
-	[ICP_LOAD_FEED] = "feed",
-	[ICP_LOAD_FAILED] = "failed",
-	[ICP_LOAD_CRASHED] = "crashed",
-};
-static const char *const follows[] = {[ICP_FOLLOW_OFF] = "off",
-	[ICP_FOLLOW_RUNNING] = "running",
-	[ICP_FOLLOW_WAITING] = "waiting"};
-
-static json_t *loads_of(const icp_daemon_state_t *state)
-{
-	json_t *loads = json_object();
-	for (int kind = 0; kind < ICP_LOAD_KIND_COUNT; kind++) {
-		json_t *counts = json_object();
-		for (int outcome = 0; outcome < ICP_LOAD_OUTCOME_COUNT; outcome++) {
-			json_object_set_new(counts, outcomes[outcome],
-				json_integer((json_int_t)state->loads[kind][outcome]));
-		}
-		json_object_set_new(loads, kinds[kind], counts);
-	}
-	return loads;
-}
-
-static json_t *last_of(const icp_load_t *last)
-{
-	if (last->began == ICP_TIME_NONE) {
-		return json_null();
-	}
-	return json_pack("{s:s, s:s, s:o, s:f, s:I}", "kind", kinds[last->kind], "outcome",
-		outcomes[last->outcome], "began", json_time(last->began), "seconds", last->seconds,
-		"sequence", (json_int_t)last->sequence);
 }
 
 static json_t *store_of(const icp_daemon_t *daemon)
@@ -90,12 +54,13 @@ static json_t *status(icp_daemon_t *daemon)
 		"version", ICP_VERSION, "started", json_time(state->started), "paused",
 		state->paused ? json_string(daemon->paused_why) : json_null(), "loading",
 		daemon->job.busy
-			? json_pack("{s:s, s:s, s:o}", "kind", kinds[daemon->job.kind], "feed",
-				  daemon->job.base, "began", json_time(daemon->job.began_wall))
+			? json_pack("{s:s, s:s, s:o}", "kind", icp_load_kind_name(daemon->job.kind),
+				  "feed", daemon->job.base, "began",
+				  json_time(daemon->job.began_wall))
 			: json_null(),
-		"store", store_of(daemon), "spool", spool_of(daemon), "loads", loads_of(state),
-		"last", last_of(&state->last), "follow",
-		json_pack("{s:s, s:I}", "state", follows[state->follow], "starts",
+		"store", store_of(daemon), "spool", spool_of(daemon), "loads",
+		icp_loads_json(state), "last", icp_load_json(&state->last), "follow",
+		json_pack("{s:s, s:I}", "state", icp_follow_name(state->follow), "starts",
 			(json_int_t)state->follow_starts));
 	return answer != NULL ? answer : refuse("out of memory");
 }

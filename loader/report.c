@@ -2,7 +2,6 @@
 #include "loader/report.h"
 
 #include <inttypes.h>
-#include <jansson.h>
 #include <string.h>
 
 #include "core/time.h"
@@ -30,7 +29,7 @@ static void age_format(int64_t seconds, char text[SIZE_TEXT_MAX])
 		(int)(left % 86400 / 3600), (int)(left % 3600 / 60), (int)(left % 60));
 }
 
-static json_t *json_time(int64_t seconds)
+json_t *icp_report_time(int64_t seconds)
 {
 	char text[ICP_TIME_TEXT_MAX];
 	icp_time_format(seconds, text);
@@ -56,12 +55,12 @@ int icp_report_full(const icp_full_result_t *result, double seconds, bool json, 
 		return print_json(
 			json_pack("{s:I, s:I, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:f}",
 				"generation", (json_int_t)info->generation, "sequence",
-				(json_int_t)info->sequence, "as_of", json_time(info->as_of), "rows",
-				(json_int_t)info->rows, "domains", (json_int_t)result->domains,
-				"nodes", (json_int_t)info->nodes, "gained",
-				(json_int_t)result->gained, "lost", (json_int_t)result->lost,
-				"replayed", (json_int_t)result->replayed, "size",
-				(json_int_t)result->size, "seconds", seconds),
+				(json_int_t)info->sequence, "as_of", icp_report_time(info->as_of),
+				"rows", (json_int_t)info->rows, "domains",
+				(json_int_t)result->domains, "nodes", (json_int_t)info->nodes,
+				"gained", (json_int_t)result->gained, "lost",
+				(json_int_t)result->lost, "replayed", (json_int_t)result->replayed,
+				"size", (json_int_t)result->size, "seconds", seconds),
 			out);
 	}
 	char size[SIZE_TEXT_MAX];
@@ -141,7 +140,8 @@ static json_t *kept_json(const icp_status_t *status)
 			"current", kept->current);
 		if (kept->code == ICP_EOK) {
 			json_object_set_new(entry, "size", json_integer((json_int_t)kept->size));
-			json_object_set_new(entry, "created_at", json_time(kept->info.created_at));
+			json_object_set_new(
+				entry, "created_at", icp_report_time(kept->info.created_at));
 		} else {
 			json_object_set_new(entry, "error", json_string(icp_strerror(kept->code)));
 		}
@@ -175,12 +175,12 @@ static json_t *current_json(const icp_status_t *status, int64_t now)
 	}
 	return json_pack("{s:I, s:I, s:I, s:o, s:o, s:s, s:I, s:I, s:I, s:I, s:{s:I, s:I, s:I}}",
 		"generation", (json_int_t)info->generation, "sequence", (json_int_t)info->sequence,
-		"base", (json_int_t)info->base, "as_of", json_time(info->as_of), "created_at",
-		json_time(info->created_at), "source", info->source, "rows", (json_int_t)info->rows,
-		"nodes", (json_int_t)info->nodes, "age", (json_int_t)icp_status_age(status, now),
-		"size", (json_int_t)status->size, "readers", "slots",
-		(json_int_t)status->readers.slots, "held", (json_int_t)status->readers.held,
-		"stale", (json_int_t)status->readers.stale);
+		"base", (json_int_t)info->base, "as_of", icp_report_time(info->as_of), "created_at",
+		icp_report_time(info->created_at), "source", info->source, "rows",
+		(json_int_t)info->rows, "nodes", (json_int_t)info->nodes, "age",
+		(json_int_t)icp_status_age(status, now), "size", (json_int_t)status->size,
+		"readers", "slots", (json_int_t)status->readers.slots, "held",
+		(json_int_t)status->readers.held, "stale", (json_int_t)status->readers.stale);
 }
 
 static void print_current(const icp_status_t *status, int64_t now, FILE *out)
@@ -210,13 +210,18 @@ static void print_current(const icp_status_t *status, int64_t now, FILE *out)
 		size, status->readers.slots, status->readers.stale);
 }
 
+json_t *icp_report_status_json(const icp_status_t *status, int64_t now)
+{
+	json_t *object = current_json(status, now);
+	json_object_set_new(object, "audit_pending", json_boolean(status->audit_pending));
+	json_object_set_new(object, "generations", kept_json(status));
+	return object;
+}
+
 int icp_report_status(const icp_status_t *status, int64_t now, bool json, FILE *out)
 {
 	if (json) {
-		json_t *object = current_json(status, now);
-		json_object_set_new(object, "audit_pending", json_boolean(status->audit_pending));
-		json_object_set_new(object, "generations", kept_json(status));
-		return print_json(object, out);
+		return print_json(icp_report_status_json(status, now), out);
 	}
 	if (status->code == ICP_EOK) {
 		print_current(status, now, out);

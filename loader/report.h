@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include <jansson.h>
 #include <stdio.h>
 
 #include "loader/delta.h"
@@ -27,6 +28,12 @@ int icp_report_delta(const icp_delta_result_t *result, const char *feed, bool js
 
 /*! \brief What a rollback did: one line. \retval ICP_EOK, ICP_ENOMEM */
 int icp_report_rollback(const icp_rollback_result_t *result, bool json, FILE *out);
+
+/*! \brief A JSON string in RFC 3339; null for ICP_TIME_NONE. */
+json_t *icp_report_time(int64_t seconds);
+
+/*! \brief The state of a store as an object; NULL: out of memory. */
+json_t *icp_report_status_json(const icp_status_t *status, int64_t now);
 
 /*!
  * \brief The state of a store.

@@ -66,6 +66,29 @@ void icp_module_count(icp_module_t *module, const struct module_qstate *qstate, 
 	}
 }
 
+static uint64_t clock_nanoseconds(void)
+{
+	struct timespec time;
+	clock_gettime(CLOCK_MONOTONIC, &time);
+	return (uint64_t)time.tv_sec * 1000000000 + (uint64_t)time.tv_nsec;
+}
+
+/*! When a judgement begins; 0: it is not to be timed. */
+static uint64_t begin_judgement(const icp_module_t *module, unsigned seat)
+{
+	return seat < module->seats && icp_stats_wants_time(module->stats, seat)
+		       ? clock_nanoseconds()
+		       : 0;
+}
+
+/*! Takes the time, before the judgement is counted. */
+static void end_judgement(icp_module_t *module, unsigned seat, uint64_t begun)
+{
+	if (begun != 0) {
+		icp_stats_took(module->stats, seat, clock_nanoseconds() - begun);
+	}
+}
+
 static void count_warnings(icp_module_t *module, const struct module_qstate *qstate,
 	const icp_ruling_t *rulings, size_t ruling_count)
 {
@@ -157,20 +180,23 @@ static void judge_answer(icp_module_t *module, struct module_qstate *qstate,
 	icp_addresses_t addresses = {.count = 0};
 	icp_decision_t decision;
 	icp_name_t name;
+	unsigned seat = seat_of(qstate);
 	bool read = icp_read_addresses(qstate->region, rep->rrsets, rep->an_numrrsets, &addresses);
 	size_t in_answer = addresses.count;
 	for (size_t i = 0; i < query->lookup_count; i++) {
 		read = read &&
 		       icp_addresses_append(qstate->region, &addresses, &query->lookups[i].found);
 	}
+	uint64_t begun = begin_judgement(module, seat);
 	if (!read || (addresses.count > 0 &&
 			     !judge_name(module, qstate, qstate->qinfo.qname,
 				     qstate->qinfo.qname_len, &addresses, &name, &decision))) {
 		outcome->kind = ICP_OUTCOME_FAIL;
 	} else if (addresses.count > 0) {
+		end_judgement(module, seat, begun);
 		conclude(module, qstate, query, &name, &decision, in_answer, addresses.count,
 			outcome);
-		icp_gate_release(module->gate, seat_of(qstate));
+		icp_gate_release(module->gate, seat);
 	}
 }
 
@@ -308,6 +334,7 @@ bool icp_module_recall(icp_module_t *module, struct module_qstate *qstate, icp_o
 	icp_name_t name;
 	unsigned seat = seat_of(qstate);
 	int64_t now = *qstate->env->now;
+	uint64_t begun = begin_judgement(module, seat);
 	uint64_t message;
 	if (!is_memorable(module, qstate, &name) || !icp_cache_parked(qstate, &message)) {
 		return false;
@@ -326,6 +353,7 @@ bool icp_module_recall(icp_module_t *module, struct module_qstate *qstate, icp_o
 	outcome->monitored = false;
 	outcome->reason = judgement.reason;
 	set_domain(outcome, &name, item->covering);
+	end_judgement(module, seat, begun);
 	icp_stats_judged(module->stats, seat, &judgement, stamp.generation, now);
 	icp_stats_blocked(module->stats, seat, &name);
 	count_outcome(module, qstate, outcome);

@@ -7,6 +7,8 @@ ICP_NSD          NSD daemon; default: the one in PATH or /usr/sbin (tests/e2e on
 ICP_POSTGRES     directory of a PostgreSQL server's programs; default: the newest one installed by Debian
                  (tests/tools only)
 ICP_PRELOAD      library that Unbound is started with: that of a sanitizer, for a module built with it
+ICP_PROMTOOL     promtool; default: the one in PATH, else what tools/get-promtool unpacks (tests/e2e only).
+                 If Prometheus itself stands beside it, that is tested with too
 ICP_TESTBOUND    and ICP_TESTDATA: see tests/replay/test_replay.py; unset: no replays
 ICP_AXE          axe-core's axe.min.js; default: that of tools/get-axe (tests/blockpage only)
 ICP_CHROMIUM     and ICP_CHROMEDRIVER; default: those in PATH (tests/blockpage only)

@@ -5,6 +5,7 @@
  *   judged SEAT pass|block REASON GENERATION NUMBER
  *   count SEAT KEY NUMBER
  *   blocked SEAT NAME NUMBER
+ *   took SEAT NANOSECONDS NUMBER
  *
  * It answers each with a line when it is done, and ends with its input.
  */
@@ -78,12 +79,21 @@ static int blocked(order_t *order)
 	return 0;
 }
 
+static int took(order_t *order)
+{
+	uint64_t nanoseconds = next_number(order);
+	for (uint64_t number = next_number(order); number > 0; number--) {
+		icp_stats_took(order->stats, order->seat, nanoseconds);
+	}
+	return 0;
+}
+
 static int obey(order_t *order, char *line)
 {
 	static const struct {
 		const char *word;
 		int (*run)(order_t *order);
-	} orders[] = {{"judged", judged}, {"count", count}, {"blocked", blocked}};
+	} orders[] = {{"judged", judged}, {"count", count}, {"blocked", blocked}, {"took", took}};
 	const char *word = strtok_r(line, " \n", &order->rest);
 	order->seat = (unsigned)next_number(order);
 	for (size_t i = 0; i < sizeof orders / sizeof *orders; i++) {

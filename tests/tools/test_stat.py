@@ -8,9 +8,9 @@ import subprocess
 
 import pytest
 
-from operator_tool import BUILD, ICPGATE, assert_quiet_failure, icpgate
+from counting import Resolver
+from operator_tool import ICPGATE, assert_quiet_failure, icpgate
 
-STARTED = 1795449600
 STARTED_TEXT = "2026-11-24T00:00:00+08:00"
 REASONS = ["filed", "changing", "rectifying", "transfer-preapproved", "pending",
            "transfer-expired", "transfer-cancelled", "deregistered", "rectify-overdue",
@@ -18,29 +18,6 @@ REASONS = ["filed", "changing", "rectifying", "transfer-preapproved", "pending",
            "no-index"]
 COUNTERS = ["served", "stripped", "blocked", "monitored", "failed", "additional_removed",
             "leases_renewed", "stale_judged", "licence_warnings"]
-
-
-class Resolver:
-    """A process that counts as a resolver does."""
-
-    def __init__(self, store, seats=2, mode="enforce", expect="counting"):
-        self.process = subprocess.Popen(
-            [BUILD / "tests" / "tools" / "stat_writer", store, str(seats), mode, str(STARTED)],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, encoding="utf-8")
-        assert self.process.stdout.readline().strip() == expect
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.process.stdin.close()
-        assert self.process.wait(timeout=60) == 0
-        self.process.stdout.close()
-
-    def order(self, *words):
-        self.process.stdin.write(" ".join(str(word) for word in words) + "\n")
-        self.process.stdin.flush()
-        assert self.process.stdout.readline() == "done\n"
 
 
 def stat(store):
@@ -53,7 +30,8 @@ def test_before_anything_happened(tmp_path):
     with Resolver(tmp_path, seats=3, mode="monitor"):
         answer = stat(tmp_path)
     assert list(answer) == ["counting", "started", "mode", "threads", "generation", "since",
-                            "no_index_since", "judgements", "counters", "blocked_domains"]
+                            "no_index_since", "judgements", "counters",
+                            "judgement_nanoseconds", "blocked_domains"]
     assert (answer["counting"], answer["started"]) == (True, STARTED_TEXT)
     assert (answer["mode"], answer["threads"]) == ("monitor", 3)
     assert (answer["generation"], answer["since"]) == (None, None)
@@ -80,6 +58,33 @@ def test_counts_of_all_threads(tmp_path):
         "block": {reason: number + 100 for number, reason in enumerate(REASONS)}}
     assert answer["counters"] == {counter: 1000 * number + 5
                                   for number, counter in enumerate(COUNTERS)}
+
+
+BOUNDS = [100, 250, 500, 1000, 2500, 5000, 10000, 25000, 50000, 100000, 250000, 500000, 1000000,
+          2500000, 5000000, 10000000, None]
+
+
+def test_times_of_judgements(tmp_path):
+    with Resolver(tmp_path) as resolver:
+        told = stat(tmp_path)["judgement_nanoseconds"]
+        assert told == {"one_in": 61, "timed": 0, "sum": 0,
+                        "classes": [{"most": bound, "count": 0} for bound in BOUNDS]}
+        resolver.order("took", 0, 700, 6)
+        resolver.order("took", 1, 900, 2)
+        resolver.order("took", 1, 2500, 1)
+        resolver.order("took", 0, 20000000, 1)
+        told = stat(tmp_path)["judgement_nanoseconds"]
+        text = icpgate("--store", tmp_path, "stat").stdout
+    assert (told["timed"], told["sum"]) == (10, 20008500)
+    assert {entry["most"]: entry["count"] for entry in told["classes"] if entry["count"]} == {
+        1000: 8, 2500: 1, None: 1}
+    lines = [re.sub(" +", " ", line) for line in text.splitlines()]
+    assert " at most 500 ns 0 0.00 %" in lines
+    assert " at most 1 us 8 80.00 %" in lines
+    assert " at most 2.5 us 1 90.00 %" in lines
+    assert " at most 10 ms 0 90.00 %" in lines
+    assert " longer 1 100.00 %" in lines
+    assert " One judgement of 61 is timed: 10 so far, on average 2.001 ms." in lines
 
 
 def test_blocked_domains(tmp_path):
@@ -215,9 +220,9 @@ def test_where_no_resolver_has_counted(tmp_path, options):
     (lambda content: content[:10000], "truncated"),
     (lambda content: content[:20], "truncated"),
     (lambda content: b"x" * len(content), "not a file of statistics, or not finished"),
-    (lambda content: content[:8] + b"\3" + content[9:], "format 3"),
+    (lambda content: content[:8] + b"\4" + content[9:], "format 4"),
     (lambda content: content[:4096] + b"\xff" * 300000, "damaged: count"),
-    (lambda content: content[:4096 + 384] + b"\2" * 300000, "damaged: "),
+    (lambda content: content[:4096 + 512 + 64] + b"\2" * 300000, "damaged: "),
 ])
 def test_damage_is_no_crash(tmp_path, damage, says):
     with Resolver(tmp_path) as resolver:
@@ -238,7 +243,7 @@ def test_parts_that_were_being_written(tmp_path):
         resolver.order("blocked", 0, "www.example.com", 3)
     file = tmp_path / "stats"
     # From the first set on, whose sequence says that it is being changed.
-    file.write_bytes(file.read_bytes()[:4096 + 320] + b"\xff" * 300000)
+    file.write_bytes(file.read_bytes()[:4096 + 512] + b"\xff" * 300000)
     assert stat(tmp_path)["blocked_domains"] == {"domains": [], "bound": 0, "complete": False}
     assert icpgate("--store", tmp_path, "stat").stdout.endswith(
         "  The resolver ended while it wrote: 32 of 32 parts of the list are missing.\n")

@@ -242,9 +242,9 @@ typedef struct {
 
 static const damage_t damages[] = {
 	{HEAD(magic), 0, ICP_EDAMAGED, "not a file of statistics, or not finished"},
-	{HEAD(format), 3, ICP_EVERSION, OTHER_VERSION "3, 39 counters"},
-	{HEAD(counters), 38, ICP_EVERSION, OTHER_VERSION "2, 38 counters"},
-	{HEAD(area_size), 4096, ICP_EVERSION, OTHER_VERSION "2, 39 counters"},
+	{HEAD(format), 2, ICP_EVERSION, OTHER_VERSION "2, 57 counters"},
+	{HEAD(counters), 38, ICP_EVERSION, OTHER_VERSION "3, 38 counters"},
+	{HEAD(area_size), 4096, ICP_EVERSION, OTHER_VERSION "3, 57 counters"},
 	{HEAD(seats), 0, ICP_EDAMAGED, "damaged: threads 0"},
 	{HEAD(seats), 1025, ICP_EDAMAGED, "damaged: threads 1025"},
 	{HEAD(seats), UINT32_MAX, ICP_EDAMAGED, "damaged: threads 4294967295"},
@@ -253,7 +253,7 @@ static const damage_t damages[] = {
 	{TURN(generation), UINT64_MAX, ICP_EDAMAGED, "damaged: generation 18446744073709551615"},
 	{TURN(sequence), 3, ICP_EBUSY, "a resolver is changing it; try again"},
 	{SECOND, 8, UINT64_MAX, ICP_EDAMAGED, "damaged: count 18446744073709551615"},
-	{SECOND + (size_t)38 * 8, 8, (UINT64_C(1) << 52) + 1, ICP_EDAMAGED,
+	{SECOND + (size_t)56 * 8, 8, (UINT64_C(1) << 52) + 1, ICP_EDAMAGED,
 		"damaged: count 4503599627370497"},
 };
 

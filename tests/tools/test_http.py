@@ -1,0 +1,542 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What the daemon tells over HTTP, and clients that mean it harm."""
+
+import json
+import os
+import random
+import select
+import socket
+import threading
+import time
+from contextlib import ExitStack
+
+import pytest
+
+from counting import Resolver
+from http_alone import PATHS, HttpAlone, fetch, free_port, samples
+from operator_tool import (LOADER, ROWS, Place, icpgate, load, run, wait_until,
+                           write_feed)
+
+CONNECTIONS_MAX = 64
+HEAD_MAX = 8192
+# No connection lives longer; with room for a busy machine.
+LIFE = 10
+DEADLINE = 60
+
+
+class Server:
+    """A store of the test's own under a server."""
+
+    def __init__(self, stack, directory, loaded=True, **daemon):
+        self.place = Place(directory)
+        if loaded:
+            write_feed(self.place.feed, ROWS)
+            load(self.place.store, self.place.feed)
+        self.port = free_port()
+        # Nothing of this is made.
+        self.conf = self.place.config(daemon={"http": f"127.0.0.1:{self.port}", **daemon})
+        self.http = stack.enter_context(HttpAlone(self.conf))
+
+    def fetch(self, path="/metrics", **options):
+        return fetch(self.port, path, **options)
+
+    def samples(self):
+        status, _, body = self.fetch()
+        assert status == 200
+        return samples(body)
+
+    def health(self):
+        """Status, and the lines without the first word's."""
+        status, _, body = self.fetch("/healthz")
+        first, *lines = body.splitlines()
+        assert first == {200: "healthy", 503: "unhealthy"}[status]
+        return status, lines
+
+
+@pytest.fixture(name="stack")
+def a_stack():
+    with ExitStack() as stack:
+        yield stack
+
+
+@pytest.fixture(name="server")
+def a_server(stack, tmp_path):
+    return Server(stack, tmp_path)
+
+
+@pytest.fixture(name="shared", scope="module")
+def a_shared_server(tmp_path_factory):
+    """For clients that mean harm: one for all of them, which must bear it."""
+    with ExitStack() as stack:
+        server = Server(stack, tmp_path_factory.mktemp("http"))
+        yield server
+        assert server.fetch()[0] == 200
+
+
+# What it tells.
+
+
+@pytest.mark.parametrize("path, content", [
+    ("/metrics", "text/plain; version=0.0.4; charset=utf-8"),
+    ("/healthz", "text/plain; charset=utf-8"),
+    ("/status", "application/json"),
+])
+def test_pages(shared, path, content):
+    status, headers, body = shared.fetch(path)
+    assert status == 200 and body.endswith("\n")
+    assert headers["Content-Type"] == content
+    assert headers["Cache-Control"] == "no-store"
+    assert int(headers["Content-Length"]) == len(body.encode())
+    assert headers["Connection"] == "close"
+    assert shared.fetch(path + "?a=b")[0] == 200
+
+
+def test_head_is_get_without_a_body(shared):
+    _, headers, body = shared.fetch("/metrics", method="HEAD")
+    assert body == ""
+    # Some numbers may have got longer meanwhile.
+    assert abs(int(headers["Content-Length"]) - len(shared.fetch("/metrics")[2])) < 100
+
+
+@pytest.mark.parametrize("path", ["/", "/metrics/", "/metricsx", "//metrics", "/healthz/..",
+                                  "/%2e%2e/etc/passwd"])
+def test_other_paths_are_not_found(shared, path):
+    assert shared.fetch(path)[0] == 404
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "OPTIONS", "TRACE",
+                                    "PATCH", "PROPFIND", "get"])
+def test_other_methods_are_refused(shared, method):
+    for path in PATHS:
+        assert shared.fetch(path, method=method)[0] in (400, 405, 501)
+
+
+def test_metrics_of_a_store_and_its_resolver(server):
+    with Resolver(server.place.store) as resolver:
+        resolver.order("judged", 0, "block", "unfiled", 1, 7)
+        resolver.order("took", 1, 700, 3)
+        resolver.order("count", 0, "leases_renewed", 5)
+        found = server.samples()
+        assert found["icpgate_resolver_counting"] == 1
+    assert found['icpgate_judgements_total{verdict="block",reason="unfiled"}'] == 7
+    assert found['icpgate_judgement_duration_seconds_bucket{le="5e-07"}'] == 0
+    assert found['icpgate_judgement_duration_seconds_bucket{le="1e-06"}'] == 3
+    assert found["icpgate_judgement_duration_seconds_sum"] == pytest.approx(2.1e-6)
+    assert found["icpgate_lease_renewals_total"] == 5
+    assert found["icpgate_resolver_generation"] == found["icpgate_store_generation"] == 1
+    assert found["icpgate_store_rows"] == len(ROWS)
+    status = json.loads(run(LOADER, "--store", server.place.store, "status", "--json").stdout)
+    assert found["icpgate_store_size_bytes"] == status["size"]
+    assert found["icpgate_store_nodes"] == status["nodes"]
+    assert server.samples()["icpgate_resolver_counting"] == 0
+
+
+def test_metrics_of_the_daemon(server):
+    now = int(time.time())
+    found = server.samples()
+    assert found["icpgate_last_load_start_time_seconds"] == 0
+    assert not any(name.startswith("icpgate_last_load_info") for name in found)
+    for words in (("depth", 5), ("waiting", 4), ("gap_since", now - 100), ("paused", 1),
+                  ("follow", 2), ("load", 1, 3, now - 5, 250), ("load", 1, 3, now - 2, 1250)):
+        server.http.order(*words)
+    found = server.samples()
+    assert found["icpgate_spool_feeds"] == 5 and found["icpgate_spool_feeds_waiting"] == 4
+    assert 100 <= found["icpgate_spool_gap_seconds"] <= 100 + DEADLINE
+    assert found["icpgate_daemon_paused"] == 1
+    assert found['icpgate_follow_state{state="waiting"}'] == 1
+    assert found['icpgate_loads_total{kind="delta",outcome="feed"}'] == 2
+    assert found['icpgate_last_load_info{kind="delta",outcome="feed"}'] == 1
+    assert found["icpgate_last_load_start_time_seconds"] == now - 2
+    assert found["icpgate_last_load_duration_seconds"] == 1.25
+
+
+def test_status_says_what_the_commands_say(server):
+    with Resolver(server.place.store) as resolver:
+        resolver.order("judged", 0, "block", "unfiled", 1, 7)
+        resolver.order("blocked", 0, "www.unfiled.cn", 7)
+        status, _, body = server.fetch("/status")
+        told = json.loads(body)
+        loader = json.loads(run(LOADER, "--store", server.place.store, "status", "--json").stdout)
+        stat = json.loads(icpgate("--store", server.place.store, "stat", "--json").stdout)
+    assert status == 200 and told["healthy"] is True and told["problems"] == []
+    assert told["resolver"] == stat
+    assert abs(told["store"].pop("age") - loader.pop("age")) <= DEADLINE
+    assert told["store"] == loader
+    assert told["daemon"]["paused"] is False and told["daemon"]["last"] is None
+    assert told["resolver"]["blocked_domains"]["domains"][0]["domain"] == "unfiled.cn"
+
+
+def test_no_domain_is_in_the_metrics(server):
+    with Resolver(server.place.store) as resolver:
+        resolver.order("judged", 0, "block", "unfiled", 1, 7)
+        resolver.order("blocked", 0, "www.unfiled.cn", 7)
+        body = server.fetch()[2]
+    assert "unfiled.cn" not in body and str(server.place.directory) not in body
+
+
+# Health.
+
+
+def test_healthy(server):
+    assert server.health()[0] == 200
+    with Resolver(server.place.store):
+        assert server.health() == (200, [])
+
+
+def test_no_store(stack, tmp_path):
+    server = Server(stack, tmp_path, loaded=False)
+    status, lines = server.health()
+    assert status == 503
+    assert lines[0] == (f"store-unreadable: the store can't be read: "
+                        f"{server.place.store}: no current generation")
+    assert server.samples()["icpgate_store_readable"] == 0
+    told = json.loads(server.fetch("/status")[2])
+    assert told["problems"] == ["store-unreadable"]
+    assert "no current generation" in told["store"]["error"] and told["resolver"] is None
+    write_feed(server.place.feed, ROWS)
+    load(server.place.store, server.place.feed)
+    assert server.health()[0] == 200
+
+
+@pytest.mark.parametrize("damage", [
+    lambda content: content[:5000],
+    lambda content: content[:4096] + b"\xff" * (len(content) - 4096),
+    lambda content: b"x" * len(content),
+])
+def test_a_damaged_store(server, damage):
+    generation = server.place.store / "generations" / "0000000001.mdb"
+    generation.write_bytes(damage(generation.read_bytes()))
+    status, lines = server.health()
+    assert status == 503 and lines[0].startswith("store-unreadable: the store can't be read: ")
+    found = server.samples()
+    assert found["icpgate_store_readable"] == 0
+    assert found['icpgate_problem{problem="store-unreadable"}'] == 1
+    told = json.loads(server.fetch("/status")[2])
+    assert told["store"]["generations"][0]["generation"] == 1
+
+
+def test_a_file_of_counters_that_is_damaged(server):
+    (server.place.store / "stats").write_bytes(b"x" * 5000)
+    status, lines = server.health()
+    assert status == 200 and lines[0].startswith("note: what the resolver counts is not known: ")
+    assert server.samples()["icpgate_resolver_stats_unreadable"] == 1
+    assert "error" in json.loads(server.fetch("/status")[2])["resolver"]
+
+
+def test_stale(stack, tmp_path):
+    server = Server(stack, tmp_path, stale_after="1m")
+    feed = server.place.feed
+    manifest = {"kind": "full", "sequence": 5, "as_of": "2026-01-01T00:00:00+08:00",
+                "rows": len(ROWS)}
+    digest = run("sha256sum", feed).stdout.split()[0]
+    feed.with_name(feed.name + ".json").write_text(json.dumps({**manifest, "sha256": digest}))
+    assert server.health()[0] == 200
+    done = run(LOADER, "--store", server.place.store, "full", feed)
+    assert done.returncode == 0, done.stderr
+    status, lines = server.health()
+    assert status == 503
+    assert lines[0].startswith("stale: the data is ")
+    assert lines[0].endswith(" s old, which is more than stale_after, 60 s")
+
+
+def test_no_index(server):
+    with Resolver(server.place.store) as resolver:
+        resolver.order("judged", 0, "pass", "no-index", 0, 1)
+        status, lines = server.health()
+        assert status == 503
+        assert lines[0].startswith("no-index: the resolver can't read the index since 2026-11-24")
+        resolver.order("judged", 0, "pass", "filed", 1, 1)
+        assert server.health() == (200, [])
+
+
+def test_gap_and_notes(stack, tmp_path):
+    server = Server(stack, tmp_path, gap_after="90s")
+    now = int(time.time())
+    server.http.order("paused", 1)
+    server.http.order("load", 0, 1, now, 10)
+    server.http.order("gap_since", now)
+    status, lines = server.health()
+    assert status == 200
+    assert lines[:2] == ["note: loading is paused",
+                         "note: the last load (full) was not done: guard"]
+    server.http.order("gap_since", now - 100)
+    status, lines = server.health()
+    assert status == 503 and lines[0].startswith("gap: a delta has waited for the one before it")
+
+
+# Where it listens.
+
+
+@pytest.mark.parametrize("endpoint", ["0.0.0.0:20000", "192.0.2.1:80", "[::]:20000",
+                                      "[2001:db8::1]:80", "[::ffff:127.0.0.1]:20000"])
+def test_only_loopback(tmp_path, endpoint):
+    conf = Place(tmp_path).config(daemon={"http": endpoint})
+    expect = (f"daemon.http: {endpoint} is not a loopback address; "
+              "127.0.0.0/8 and ::1 are allowed")
+    process = run(BINARY, conf)
+    assert process.returncode == 1 and process.stdout == expect + "\n"
+
+
+BINARY = os.path.join(os.environ["ICP_BUILD"], "tests", "tools", "http_alone")
+
+
+@pytest.mark.parametrize("address, endpoint", [("127.0.0.2", "127.0.0.2"), ("::1", "[::1]")])
+def test_other_loopback_addresses(tmp_path, address, endpoint):
+    place = Place(tmp_path)
+    try:
+        port = free_port(address)
+    except AssertionError:
+        pytest.skip(f"no {address} on this machine")
+    conf = place.config(daemon={"http": f"{endpoint}:{port}"})
+    with HttpAlone(conf):
+        assert fetch(port, "/healthz", address=address)[0] == 503
+
+
+def test_none_is_no_server(tmp_path):
+    conf = Place(tmp_path).config(daemon={"http": "none"})
+    with HttpAlone(conf) as http:
+        sockets = [os.readlink(f"/proc/{http.process.pid}/fd/{fd}")
+                   for fd in os.listdir(f"/proc/{http.process.pid}/fd")]
+    assert not any(path.startswith("socket:") for path in sockets)
+
+
+def test_a_port_in_use(server):
+    process = run(BINARY, server.conf)
+    assert process.returncode == 1
+    assert process.stdout == f"daemon.http: 127.0.0.1:{server.port}: Address already in use\n"
+
+
+# Clients that mean harm.
+
+
+def connect(port):
+    made = socket.create_connection(("127.0.0.1", port), timeout=DEADLINE)
+    made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return made
+
+
+def send_raw(port, octets):
+    """What comes back until the end."""
+    answer = b""
+    with connect(port) as client:
+        try:
+            client.sendall(octets)
+            client.shutdown(socket.SHUT_WR)
+        except OSError:
+            pass
+        try:
+            while piece := client.recv(65536):
+                answer += piece
+        except ConnectionError:
+            pass
+    return answer
+
+
+def is_refusal(answer):
+    """Nothing, or an error."""
+    return answer == b"" or answer.split(b" ")[1][:1] in (b"4", b"5")
+
+
+LINE = b"GET /metrics HTTP/1.1\r\n"
+
+
+@pytest.mark.parametrize("octets", [
+    LINE + b"A: " + b"x" * HEAD_MAX + b"\r\n\r\n",
+    LINE + b"A: b\r\n" * 5000 + b"\r\n",
+    LINE + b"x" * 1000000,
+    b"GET /" + b"x" * HEAD_MAX + b" HTTP/1.1\r\n\r\n",
+    b"x" * 3000000,
+    b"\r\n" * 100000,
+    LINE + b"no colon\r\n\r\n",
+    b"GET\r\n\r\n",
+    b"GET /metrics\r\n\r\n",
+    b"GET /metrics HTTP/9.9\r\n\r\n",
+    b"GET /metrics HTTP/1.1 HTTP/1.1\r\n\r\n",
+    b" \r\n\r\n",
+    b"\0" * 100,
+    bytes(range(256)) * 10,
+    b"\x16\x03\x01\x02\0\x01\0\x01\xfc\x03\x03" + b"\0" * 500,
+    b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+    b"POST /metrics HTTP/1.1\r\nContent-Length: 1000000000000\r\n\r\n" + b"x" * 100000,
+    b"GET /metrics HTTP/1.1\r\nContent-Length: 5\r\n\r\nhello",
+    b"GET /metrics HTTP/1.1\r\nContent-Length: -1\r\n\r\n",
+    b"GET /metrics HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nffffffffffffffff\r\n",
+    b"POST /metrics HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
+])
+def test_garbage_is_refused(shared, octets):
+    answer = send_raw(shared.port, octets)
+    assert is_refusal(answer), answer[:300]
+    assert shared.fetch("/healthz")[0] == 200
+
+
+def test_the_largest_head_that_is_taken(shared):
+    head = LINE + b"A: " + b"x" * (HEAD_MAX - 200) + b"\r\n\r\n"
+    assert send_raw(shared.port, head).startswith(b"HTTP/1.1 200 OK\r\n")
+
+
+def test_random_octets(shared):
+    """Requests with some octets changed, left out or put twice."""
+    choose = random.Random(6)
+    whole = LINE + b"Host: localhost\r\nUser-Agent: x\r\nAccept: */*\r\nContent-Length: 0\r\n\r\n"
+    for _ in range(300):
+        octets = bytearray(whole)
+        for _ in range(choose.randint(1, 6)):
+            at = choose.randrange(len(octets))
+            change = choose.randrange(3)
+            if change == 0:
+                octets[at] = choose.randrange(256)
+            elif change == 1:
+                del octets[at:at + choose.randint(1, 20)]
+            else:
+                octets[at:at] = octets[:choose.randrange(60)]
+            octets = octets or bytearray(b"\r")
+        answer = send_raw(shared.port, bytes(octets))
+        assert answer == b"" or answer.startswith(b"HTTP/1."), (bytes(octets), answer[:100])
+    assert shared.fetch()[0] == 200
+
+
+def test_clients_that_go_away(shared):
+    """Before the answer, in the midst of it, and by a reset."""
+    for path in PATHS:
+        for _ in range(20):
+            client = connect(shared.port)
+            client.sendall(f"GET {path} HTTP/1.1\r\n\r\n".encode())
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+            client.close()
+    assert shared.fetch()[0] == 200
+
+
+def test_a_pipeline_gets_one_answer(shared):
+    answer = send_raw(shared.port, b"GET /healthz HTTP/1.1\r\n\r\n" * 50)
+    assert answer.count(b"HTTP/1.1 200 OK") == 1
+
+
+def ends_within(clients, seconds):
+    """Waits until the server has ended all of these."""
+    waiting = set(clients)
+    deadline = time.monotonic() + seconds
+    while waiting:
+        left = deadline - time.monotonic()
+        assert left > 0, f"{len(waiting)} connections still there"
+        for client in select.select(list(waiting), [], [], left)[0]:
+            try:
+                ended = client.recv(65536) == b""
+            except ConnectionError:
+                ended = True
+            if ended:
+                waiting.remove(client)
+
+
+def test_slow_clients_are_ended(shared):
+    """One says nothing, one does not end its head, and one sends an octet now and then."""
+    with ExitStack() as stack:
+        silent, half, slow = [stack.enter_context(connect(shared.port)) for _ in range(3)]
+        half.sendall(LINE + b"Host: x\r\n")
+        slow.sendall(LINE + b"A: ")
+
+        def is_over():
+            try:
+                slow.send(b"x")
+            except OSError:
+                return True
+            return bool(select.select([slow], [], [], 0)[0]) and slow.recv(1000) == b""
+
+        began = time.monotonic()
+        wait_until(is_over, "the slow one is ended", seconds=DEADLINE)
+        # Not at once: it had its time.
+        assert time.monotonic() - began > LIFE / 2
+        ends_within([silent, half], DEADLINE)
+    assert shared.fetch()[0] == 200
+
+
+def test_one_that_does_not_read_is_ended(shared):
+    before = shared.http.open_files()
+    with connect(shared.port) as client:
+        client.sendall(b"GET /metrics HTTP/1.1\r\n\r\n")
+        # All of it fits into the kernel's buffers, and the server is done with it.
+        wait_until(lambda: shared.http.open_files() <= before, "the server closed it")
+
+
+def test_five_hundred_that_say_nothing_keep_nobody_waiting(shared):
+    before = shared.http.open_files()
+    with ExitStack() as stack:
+        idle = []
+        for number in range(500):
+            client = stack.enter_context(connect(shared.port))
+            if number % 2:
+                client.sendall(b"GET /metrics HTT")
+            idle.append(client)
+        for path in PATHS:
+            assert shared.fetch(path)[0] == 200
+        # It has seen to all that came before these; a few may be on their way out.
+        assert shared.http.open_files() <= before + CONNECTIONS_MAX + 10
+        # Those that came first had to go.
+        ends_within(idle[:500 - CONNECTIONS_MAX - len(PATHS)], DEADLINE)
+    wait_until(lambda: shared.http.open_files() <= before + 1, "nothing is left of them")
+
+
+def test_nothing_is_left_behind(shared):
+    for path in PATHS:
+        shared.fetch(path)
+    before = shared.http.open_files()
+    for _ in range(100):
+        for path in PATHS:
+            assert shared.fetch(path)[0] in (200, 503)
+    wait_until(lambda: shared.http.open_files() <= before, "all is closed")
+
+
+def test_generations_come_and_go_under_scrapes(server):
+    """Each answer is of one generation, whatever the loader does meanwhile."""
+    for number in range(2, 6):
+        done = run(LOADER, "--store", server.place.store, "full", "--no-manifest",
+                   server.place.feed)
+        assert done.returncode == 0, done.stderr
+        found = server.samples()
+        assert found["icpgate_store_generation"] == number
+        assert found["icpgate_store_stale_readers"] == 0
+    assert found["icpgate_store_generations"] >= 2
+
+
+def test_the_store_is_not_held(server):
+    """Between two requests the server has no file of the store open."""
+    server.fetch()
+
+    def files():
+        base = f"/proc/{server.http.process.pid}/fd"
+        return [os.readlink(f"{base}/{fd}") for fd in os.listdir(base)]
+
+    assert not any(str(server.place.store) in path for path in files())
+    status = json.loads(run(LOADER, "--store", server.place.store, "status", "--json").stdout)
+    assert status["readers"]["slots"] == 0
+
+
+def test_files_that_lose_their_pages_under_scrapes(server):
+    """Somebody truncates the generation, its lock file and the counters again and again."""
+    store = server.place.store
+    generation = store / "generations" / "0000000001.mdb"
+    with Resolver(store) as resolver:
+        resolver.order("judged", 0, "block", "unfiled", 1, 7)
+    files = [generation, generation.with_name(generation.name + "-lock"), store / "stats"]
+    whole = {path: path.read_bytes() for path in files}
+    ended = threading.Event()
+
+    def damage():
+        choose = random.Random(7)
+        while not ended.is_set():
+            path = choose.choice(files)
+            os.truncate(path, choose.choice([0, 100, 4096, 8192, len(whole[path]) // 2]))
+            with open(path, "r+b") as file:
+                file.write(whole[path])
+
+    thread = threading.Thread(target=damage)
+    thread.start()
+    try:
+        seen = set()
+        for number in range(600):
+            seen.add(server.fetch(PATHS[number % 3])[0])
+    finally:
+        ended.set()
+        thread.join()
+    # It met both states, and none of them was its end.
+    assert seen == {200, 503}
+    assert server.samples()["icpgate_store_readable"] == 1
