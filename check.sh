@@ -158,6 +158,7 @@ run_pytest() {
 	build-tsan) ICP_PRELOAD=$(gcc -print-file-name=libtsan.so) ;;
 	esac
 	export ICP_UNBOUND=$unbound ICP_NSD=$nsd ICP_POSTGRES=$postgres
+	export ICP_PROMTOOL=$promtool ICP_AXE=$axe
 	export ICP_TESTBOUND=$testbound ICP_TESTDATA=$source/testdata
 	# SIGINT, so that when time is up the tests still stop their servers; a shell has what it runs
 	# in the background ignore it.
@@ -215,7 +216,7 @@ pytest_end() {
 
 # files GLOB: the C files of ours with such a name, NUL-separated.
 files() {
-	find "$root"/{core,db-tools,loader,module,tests} -name "$1" -print0
+	find "$root"/{blockpage,core,db-tools,loader,module,tests} -name "$1" -print0
 }
 
 format() {
@@ -228,14 +229,14 @@ tidy() {
 	# shellcheck disable=SC2016 # the variables are make's
 	local print='print-flags: ; @echo $(module_icpgate_la_CPPFLAGS) $(AM_CFLAGS) $(PSL_CFLAGS) \
 		$(JANSSON_CFLAGS) $(ARCHIVE_CFLAGS) $(CRYPTO_CFLAGS) $(PQ_CFLAGS) \
-		$(CMOCKA_CFLAGS)'
+		$(EVENT_CFLAGS) $(EVHTTP_CFLAGS) $(SYSTEMD_CFLAGS) $(CMOCKA_CFLAGS)'
 	cd build
 	read -ra flags < <(make -s --eval="$print" print-flags)
 	files '*.c' | xargs -0 -P "$(nproc)" -I{} clang-tidy-14 --quiet {} -- "${flags[@]}"
 }
 
 manuals() {
-	mandoc -T lint -W warning doc/*.[158]
+	mandoc -T lint -W warning doc/*.[1578]
 }
 
 scripts() {
@@ -256,13 +257,14 @@ exports() {
 installation() {
 	local file
 	make -C build install DESTDIR="$work/stage"
-	for file in bin/icpgate sbin/icpgate-load lib/icpgate/icpgate.so; do
+	for file in bin/icpgate sbin/icpgate-load sbin/icpgated sbin/icpgate-blockpage \
+		lib/icpgate/icpgate.so; do
 		test -x "$work/stage$prefix/$file"
 	done
-	for file in icpgate.conf.example filing.sql icpgate-follow.service; do
+	for file in icpgate.conf.example filing.sql; do
 		test -s "$work/stage$prefix/etc/icpgate/$file"
 	done
-	for file in doc/*.[158]; do
+	for file in doc/*.[1578]; do
 		test -s "$work/stage$prefix/share/man/man${file##*.}/${file#doc/}"
 	done
 }
@@ -298,12 +300,16 @@ step 'unbound with dynlib' tools/get-unbound
 step 'testbound' tools/get-unbound --testbound
 step 'nsd' tools/get-nsd
 step 'postgresql' tools/get-postgres
+step 'promtool' tools/get-promtool
+step 'axe-core' tools/get-axe
 [ "$failed" -eq 0 ] || finish
 unbound=$(tools/get-unbound)
 testbound=$(tools/get-unbound --testbound)
 source=$(tools/get-unbound --source)
 nsd=$(tools/get-nsd)
 postgres=$(tools/get-postgres)
+promtool=$(tools/get-promtool)
+axe=$(tools/get-axe)
 
 step 'format' format
 step 'manuals' manuals
@@ -319,13 +325,14 @@ if [ "$failed" -eq "$before" ]; then
 	step 'files of make install' installation
 	run 'unit tests with sanitizers' unit_tests
 	count_unit_tests 'unit tests with sanitizers'
-	pytest_begin 'tests of the programs' build tools model replay bench
+	pytest_begin 'tests of the programs' build tools model replay bench blockpage packages
 	pytest_step 'tests of the resolver' build e2e
 	pytest_end 'tests of the programs'
 	step 'threads with TSan' threads
 	ICP_STRESS_SECONDS=10 pytest_step 'stress with TSan' build-tsan e2e/test_stress.py
 	# Without those that compare with other daemons, or take long to find what TSan looks for.
-	ICP_CASES=20000 pytest_begin 'tests of the programs, with sanitizers' build-asan tools model
+	ICP_CASES=20000 pytest_begin 'tests of the programs, with sanitizers' build-asan tools model \
+		blockpage --ignore=blockpage/test_browser.py
 	pytest_step 'tests of the resolver, with sanitizers' build-asan e2e \
 		--ignore=e2e/test_transparency.py --ignore=e2e/test_stress.py
 	pytest_end 'tests of the programs, with sanitizers'
