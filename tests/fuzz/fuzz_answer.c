@@ -200,9 +200,19 @@ static void check_block(struct module_qstate *qstate)
 	const icp_config_t config = {
 		.block = {.ipv4 = {.family = 4}, .ttl = 30, .ede = 16, .text = "text"}};
 	icp_name_t name;
+	/* Two clients, of which the second sent EDNS. */
+	struct mesh_reply second = {.edns = {.edns_present = 1}};
+	struct mesh_reply first = {.next = NULL};
+	struct mesh_state mesh = {.reply_list = &first};
+	qstate->mesh_info = &mesh;
 	must(icp_name_from_wire(&name, qstate->qinfo.qname, qstate->qinfo.qname_len) == ICP_EOK &&
 			icp_answer_block(qstate, &config, ICP_REASON_UNFILED, &name) == ICP_EOK,
 		"there is memory");
+	must(qstate->edns_opts_front_out == NULL, "nobody reads it");
+	first.next = &second;
+	must(icp_answer_block(qstate, &config, ICP_REASON_UNFILED, &name) == ICP_EOK,
+		"there is memory");
+	qstate->mesh_info = NULL;
 	const struct edns_option *ede = qstate->edns_opts_front_out;
 	must(ede != NULL && ede->opt_code == LDNS_EDNS_EDE && ede->opt_len > 2 &&
 			memchr(ede->opt_data + 2, '\0', ede->opt_len - 2) == NULL,
