@@ -22,6 +22,8 @@ typedef struct {
 
 _Static_assert(sizeof(slot_t) * WAYS == 64, "the ways fill a cache line");
 
+#define SLOTS_SIZE (ICP_MEMORY_SLOTS * sizeof(slot_t))
+
 /*! What judgements of one kind rest on, and its age: a number that no other had. */
 typedef struct {
 	icp_stamp_t stamp;
@@ -37,29 +39,45 @@ struct icp_memory {
 	unsigned turn; /*!< Which of a key's slots goes next. */
 };
 
+/*! Zeroed pages, which take no memory until they are used; NULL when there are none. */
+static slot_t *map_slots(void)
+{
+	uint8_t *map = mmap(NULL, SLOTS_SIZE + HUGE_PAGE, PROT_READ | PROT_WRITE,
+		MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (map == MAP_FAILED) {
+		return NULL;
+	}
+	size_t before = -(uintptr_t)map % HUGE_PAGE;
+	if (before > 0) {
+		munmap(map, before);
+	}
+	munmap(map + before + SLOTS_SIZE, HUGE_PAGE - before);
+	/* Any slot may be next: with small pages, each look would miss the TLB. */
+	(void)madvise(map + before, SLOTS_SIZE, MADV_HUGEPAGE);
+	return (slot_t *)(map + before);
+}
+
 icp_memory_t *icp_memory_create(void)
 {
 	icp_memory_t *memory = calloc(1, sizeof *memory);
-	size_t size = ICP_MEMORY_SLOTS * sizeof(slot_t);
 	if (memory == NULL) {
 		return NULL;
 	}
-	memory->slots = aligned_alloc(HUGE_PAGE, size);
+	memory->slots = map_slots();
 	if (memory->slots == NULL ||
 		getrandom(&memory->seed, sizeof memory->seed, 0) != sizeof memory->seed) {
 		icp_memory_destroy(memory);
 		return NULL;
 	}
-	/* Any slot may be next: with small pages, each look would miss the TLB. */
-	(void)madvise(memory->slots, size, MADV_HUGEPAGE);
-	memset(memory->slots, 0, size);
 	return memory;
 }
 
 void icp_memory_destroy(icp_memory_t *memory)
 {
 	if (memory != NULL) {
-		free(memory->slots);
+		if (memory->slots != NULL) {
+			munmap(memory->slots, SLOTS_SIZE);
+		}
 		free(memory);
 	}
 }
@@ -87,7 +105,7 @@ static uint32_t age_of(icp_memory_t *memory, const icp_stamp_t *stamp)
 	basis_t *basis = stamp->generation != 0 ? &memory->with_store : &memory->without_store;
 	if (basis->age == 0 || !icp_stamp_equal(&basis->stamp, stamp)) {
 		if (++memory->last_age == 0) {
-			memset(memory->slots, 0, ICP_MEMORY_SLOTS * sizeof(slot_t));
+			memset(memory->slots, 0, SLOTS_SIZE);
 			memory->with_store.age = memory->without_store.age = 0;
 			memory->last_age = 1;
 		}
