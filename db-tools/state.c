@@ -60,7 +60,7 @@ static int read_rows(
 static int read_manifest(
 	icp_state_t *state, icp_manifest_t *manifest, const char *path, icp_diag_t *diag)
 {
-	int ret = icp_manifest_read(manifest, path, &state->has_sequence, diag);
+	int ret = icp_manifest_read(manifest, path, false, &state->has_sequence, diag);
 	if (!state->has_sequence) {
 		return ICP_EOK;
 	}
@@ -110,7 +110,7 @@ static int read_feed(
 static int open_feed(icp_state_t *state, icp_diag_t *diag)
 {
 	icp_stream_t *stream;
-	int ret = icp_stream_open(&stream, state->text, diag);
+	int ret = icp_stream_open(&stream, state->text, false, diag);
 	if (ret != ICP_EOK) {
 		return ret;
 	}

@@ -41,6 +41,8 @@ static int start(icp_daemon_t *daemon, enum icp_load_kind kind, const char *opti
 	if (kind != ICP_LOAD_ROLLBACK) {
 		arguments[count++] = "--keep";
 		arguments[count++] = keep;
+		/* What lies in the spool may be another thing than when it was looked at. */
+		arguments[count++] = "--no-links";
 	}
 	if (option != NULL) {
 		arguments[count++] = option;
@@ -97,7 +99,8 @@ void icp_daemon_load(icp_daemon_t *daemon, icp_spool_feed_t *feed)
 
 static void answer_rollback(icp_daemon_t *daemon, bool good, const char *error, const char *report)
 {
-	json_t *answer = json_pack("{s:b, s:s}", "ok", good, "report", report);
+	json_t *answer = json_pack("{s:b, s:i, s:s}", "ok", good, "status",
+		good ? EXIT_DONE : EXIT_FAILED, "report", report);
 	if (!good) {
 		json_object_set_new(answer, "error", json_string(error));
 	}

@@ -164,10 +164,10 @@ static int no_memory(const input_t *input, icp_diag_t *diag)
 	return icp_fail(diag, ICP_ENOMEM, "%s: out of memory", input->path);
 }
 
-static int open_input(input_t *input, icp_diag_t *diag)
+static int open_input(input_t *input, bool no_links, icp_diag_t *diag)
 {
 	bool found;
-	int ret = icp_stream_open(&input->stream, input->path, diag);
+	int ret = icp_stream_open(&input->stream, input->path, no_links, diag);
 	if (ret != ICP_EOK) {
 		return ret;
 	}
@@ -175,7 +175,7 @@ static int open_input(input_t *input, icp_diag_t *diag)
 	if (input->manifest_path == NULL) {
 		return no_memory(input, diag);
 	}
-	ret = icp_manifest_read(&input->manifest, input->manifest_path, &found, diag);
+	ret = icp_manifest_read(&input->manifest, input->manifest_path, no_links, &found, diag);
 	if (ret == ICP_EOK && strcmp(input->manifest.kind, "delta") != 0) {
 		return icp_fail(diag, ICP_EFEED, "%s: kind: %s, not a delta feed",
 			input->manifest_path, input->manifest.kind);
@@ -228,7 +228,7 @@ static int load_input(icp_delta_t *delta, input_t *input, icp_delta_result_t *re
 	icp_bad_t *bad, icp_diag_t *diag)
 {
 	const icp_store_info_t *current = &delta->session.current;
-	int ret = open_input(input, diag);
+	int ret = open_input(input, delta->session.options.no_links, diag);
 	if (ret != ICP_EOK) {
 		return ret;
 	}

@@ -59,7 +59,7 @@ static int open_feed(work_t *work, icp_diag_t *diag)
 		return icp_stream_open_given(
 			&work->stream, job->feed, origin->give, origin->context, diag);
 	}
-	int ret = icp_stream_open(&work->stream, job->feed, diag);
+	int ret = icp_stream_open(&work->stream, job->feed, job->options.no_links, diag);
 	if (ret != ICP_EOK) {
 		return ret;
 	}
@@ -67,7 +67,8 @@ static int open_feed(work_t *work, icp_diag_t *diag)
 	if (work->manifest_path == NULL) {
 		return no_memory(work, diag);
 	}
-	ret = icp_manifest_read(&work->manifest, work->manifest_path, &work->has_manifest, diag);
+	ret = icp_manifest_read(&work->manifest, work->manifest_path, job->options.no_links,
+		&work->has_manifest, diag);
 	if (!work->has_manifest && job->manifest_optional) {
 		return ICP_EOK;
 	}

@@ -197,8 +197,8 @@ typedef struct {
 static const command_t commands[] = {
 	{"full", run_full, 1, 1,
 		ICP_TAKES_MANIFEST | ICP_TAKES_GUARD | ICP_TAKES_KEEP | ICP_TAKES_WAIT |
-			ICP_TAKES_FROM | ICP_TAKES_QUERY},
-	{"delta", run_delta, 1, INT_MAX, ICP_TAKES_KEEP | ICP_TAKES_WAIT},
+			ICP_TAKES_FROM | ICP_TAKES_QUERY | ICP_TAKES_LINKS},
+	{"delta", run_delta, 1, INT_MAX, ICP_TAKES_KEEP | ICP_TAKES_WAIT | ICP_TAKES_LINKS},
 	{"follow", run_follow, 1, 1,
 		ICP_TAKES_KEEP | ICP_TAKES_WAIT | ICP_TAKES_FROM | ICP_TAKES_ONCE},
 	{"rollback", run_rollback, 0, 0, ICP_TAKES_WAIT},

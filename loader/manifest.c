@@ -155,10 +155,11 @@ static int not_json(const json_error_t *error, const char *path, icp_diag_t *dia
 	return icp_fail(diag, ICP_EFEED, "%s:%d: %s", path, error->line, shown);
 }
 
-int icp_manifest_read(icp_manifest_t *manifest, const char *path, bool *found, icp_diag_t *diag)
+int icp_manifest_read(
+	icp_manifest_t *manifest, const char *path, bool no_links, bool *found, icp_diag_t *diag)
 {
 	/* Without O_NONBLOCK a FIFO would hold us until somebody writes. */
-	int file = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	int file = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | (no_links ? O_NOFOLLOW : 0));
 	*found = file >= 0 || errno != ENOENT;
 	if (file < 0) {
 		return icp_fail(diag, ICP_EFEED, "%s: %s", path, strerror(errno));

@@ -25,12 +25,14 @@ char *icp_manifest_path(const char *feed);
 
 /*!
  * \brief Reads a manifest strictly: each key once, none missing, no other.
+ * \param no_links  a symbolic link is not followed
  * \param found  false when there is no such file
  * \retval ICP_EOK
  * \retval ICP_EFEED   not there, can't be read, or not valid: "FILE: key: what is wrong"
  * \retval ICP_ENOMEM
  */
-int icp_manifest_read(icp_manifest_t *manifest, const char *path, bool *found, icp_diag_t *diag);
+int icp_manifest_read(
+	icp_manifest_t *manifest, const char *path, bool no_links, bool *found, icp_diag_t *diag);
 
 /*!
  * \brief Likewise, of an open file; path is for messages.

@@ -18,6 +18,7 @@ enum {
 	OPTION_FROM,
 	OPTION_QUERY,
 	OPTION_ONCE,
+	OPTION_NO_LINKS,
 	OPTION_HELP,
 	OPTION_VERSION,
 };
@@ -33,6 +34,7 @@ static const struct option long_options[] = {
 	{"from", required_argument, NULL, OPTION_FROM},
 	{"query", required_argument, NULL, OPTION_QUERY},
 	{"once", no_argument, NULL, OPTION_ONCE},
+	{"no-links", no_argument, NULL, OPTION_NO_LINKS},
 	{"help", no_argument, NULL, OPTION_HELP},
 	{"version", no_argument, NULL, OPTION_VERSION},
 	{NULL, 0, NULL, 0},
@@ -54,6 +56,7 @@ static const char usage_text[] =
 	"  --store DIR    store to use instead of the configuration's\n"
 	"  --json         JSON instead of text\n"
 	"  --no-manifest  full: accept a feed without a manifest\n"
+	"  --no-links     full, delta: a feed or manifest that is a symbolic link is rejected\n"
 	"  --max-lost P   full: refuse to lose more than P percent of the permissions (default: 1)\n"
 	"  --force        full: however many permissions are lost\n"
 	"  --from CONNINFO  full, follow: connection string or URI of the database\n"
@@ -149,6 +152,10 @@ static int take_option(icp_options_t *options, int option)
 		options->once = true;
 		options->given |= ICP_TAKES_ONCE;
 		return -1;
+	case OPTION_NO_LINKS:
+		options->session.no_links = true;
+		options->given |= ICP_TAKES_LINKS;
+		return -1;
 	case OPTION_HELP:
 		fputs(usage_text, stdout);
 		return icp_options_finish(EXIT_DONE);
@@ -184,6 +191,7 @@ bool icp_options_check(const icp_options_t *options, const char *command, unsign
 		{ICP_TAKES_FROM, "--from is for full and follow"},
 		{ICP_TAKES_QUERY, "--query is for full"},
 		{ICP_TAKES_ONCE, "--once is for follow"},
+		{ICP_TAKES_LINKS, "--no-links is for full and delta"},
 	};
 	for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
 		if ((options->given & ~takes & texts[i].bit) != 0) {

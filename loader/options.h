@@ -18,6 +18,7 @@ enum icp_takes {
 	ICP_TAKES_FROM = 16,    /*!< --from */
 	ICP_TAKES_QUERY = 32,   /*!< --query */
 	ICP_TAKES_ONCE = 64,    /*!< --once */
+	ICP_TAKES_LINKS = 128,  /*!< --no-links */
 };
 
 typedef struct {

@@ -16,6 +16,7 @@
 typedef struct {
 	const char *store;
 	bool wait;              /*!< For another loader to finish. */
+	bool no_links;          /*!< A feed or manifest that is a symbolic link is not opened. */
 	bool creates;           /*!< Makes the store where there is none. */
 	int64_t now;            /*!< Seconds. */
 	int64_t (*clock)(void); /*!< Says what is now, once the store is locked; or NULL. */

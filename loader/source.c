@@ -30,11 +30,11 @@ static ssize_t read_piece(icp_source_t *source)
 	return size;
 }
 
-static int open_file(icp_source_t *source, const char *path, icp_diag_t *diag)
+static int open_file(icp_source_t *source, const char *path, bool no_links, icp_diag_t *diag)
 {
 	struct stat st;
 	/* Without O_NONBLOCK a FIFO would hold us until somebody writes. */
-	source->file = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	source->file = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | (no_links ? O_NOFOLLOW : 0));
 	if (source->file < 0 || fstat(source->file, &st) != 0) {
 		return icp_fail(diag, ICP_EFEED, "%s: %s", path, strerror(errno));
 	}
@@ -52,13 +52,13 @@ static int open_file(icp_source_t *source, const char *path, icp_diag_t *diag)
 	return ICP_EOK;
 }
 
-int icp_source_open(icp_source_t **source, const char *path, icp_diag_t *diag)
+int icp_source_open(icp_source_t **source, const char *path, bool no_links, icp_diag_t *diag)
 {
 	icp_source_t *new = calloc(1, sizeof *new);
 	if (new == NULL) {
 		return icp_fail(diag, ICP_ENOMEM, "%s: out of memory", path);
 	}
-	int ret = open_file(new, path, diag);
+	int ret = open_file(new, path, no_links, diag);
 	if (ret == ICP_EOK) {
 		new->digest = EVP_MD_CTX_new();
 		if (new->digest == NULL ||

@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -20,7 +21,7 @@ typedef struct icp_source icp_source_t;
  * \retval ICP_EFEED   can't be opened or read, or is not a regular file
  * \retval ICP_ENOMEM
  */
-int icp_source_open(icp_source_t **source, const char *path, icp_diag_t *diag);
+int icp_source_open(icp_source_t **source, const char *path, bool no_links, icp_diag_t *diag);
 
 /*! \brief Closes it; NULL is fine. */
 void icp_source_close(icp_source_t *source);

@@ -73,7 +73,7 @@ static int open_archive(icp_stream_t *stream, icp_diag_t *diag)
 	}
 }
 
-int icp_stream_open(icp_stream_t **stream, const char *path, icp_diag_t *diag)
+int icp_stream_open(icp_stream_t **stream, const char *path, bool no_links, icp_diag_t *diag)
 {
 	icp_stream_t *new = malloc(sizeof *new);
 	if (new == NULL) {
@@ -81,7 +81,7 @@ int icp_stream_open(icp_stream_t **stream, const char *path, icp_diag_t *diag)
 	}
 	memset(new, 0, offsetof(icp_stream_t, buffer));
 	new->path = path;
-	int ret = icp_source_open(&new->source, path, diag);
+	int ret = icp_source_open(&new->source, path, no_links, diag);
 	if (ret == ICP_EOK) {
 		size_t length;
 		const uint8_t *head = icp_source_head(new->source, &length);

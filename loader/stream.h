@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "loader/source.h"
@@ -15,12 +16,13 @@ typedef struct icp_stream icp_stream_t;
 
 /*!
  * \brief Opens a feed's file.
- * \param path  must outlive the stream
+ * \param path      must outlive the stream
+ * \param no_links  a symbolic link is not followed
  * \retval ICP_EOK
  * \retval ICP_EFEED   can't be opened or read, is not a regular file, or is damaged
  * \retval ICP_ENOMEM
  */
-int icp_stream_open(icp_stream_t **stream, const char *path, icp_diag_t *diag);
+int icp_stream_open(icp_stream_t **stream, const char *path, bool no_links, icp_diag_t *diag);
 
 /*!
  * Gives the next octets of a feed that is not a file.

@@ -125,7 +125,7 @@ static void read_feed(const char *path, enum icp_feed_kind kind)
 	icp_feed_t *feed = NULL;
 	icp_diag_t diag = {""};
 	bad = (icp_bad_t){.total = 0};
-	int ret = icp_stream_open(&stream, path, &diag);
+	int ret = icp_stream_open(&stream, path, false, &diag);
 	if (ret == ICP_EOK) {
 		ret = icp_feed_open(&feed, stream, kind, &bad, &diag);
 	}

@@ -50,7 +50,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	icp_diag_t diag = {""};
 	bool found = false;
 	const char *path = file_of(data, size);
-	int ret = icp_manifest_read(&manifest, path, &found, &diag);
+	int ret = icp_manifest_read(&manifest, path, false, &found, &diag);
 	must(found && (ret == ICP_EOK || ret == ICP_EFEED), "nothing else goes wrong");
 	if (ret == ICP_EOK) {
 		check(&manifest, path);

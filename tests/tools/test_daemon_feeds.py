@@ -177,6 +177,38 @@ def test_links_and_others(daemon, tmp_path):
     assert "\x1b" not in daemon.log()
 
 
+def test_a_link_put_there_late(daemon):
+    """The loader, as the daemon runs it, follows none; without that it does."""
+    path = daemon.feeds.delta(upsert("b.cn"), 2, "d.csv")
+    manifest = path.with_name("d.csv.json")
+    for name, target in (("feed.csv", path), ("feed.csv.json", manifest)):
+        (daemon.outside / name).symlink_to(target)
+    for linked, plain in (("feed.csv", "feed.csv.json"), ("feed.csv.json", "feed.csv")):
+        link = daemon.outside / f"one-{linked}"
+        link.symlink_to(daemon.outside / linked)
+        shutil.copyfile(daemon.outside / plain, daemon.outside / f"one-{plain}")
+        done = daemon.store.load("delta", "--no-links", daemon.outside / "one-feed.csv")
+        assert done.returncode == 3 and "symbolic links" in done.stderr, done.stderr
+        link.unlink()
+        (daemon.outside / f"one-{plain}").unlink()
+    children = f"/proc/{daemon.process.pid}/task/{daemon.process.pid}/children"
+    state = {row.key: row for row in (filed(f"d{n}.cn") for n in range(50_000))}
+    daemon.full({**state, **state_of("a.cn")}, 2, "f.csv")
+
+    def command():
+        with open(children, encoding="ascii") as file:
+            found = file.read().split()
+        try:
+            return found and open(f"/proc/{found[0]}/cmdline", "rb").read().split(b"\0")
+        except FileNotFoundError:
+            return None
+
+    arguments = wait_until(lambda: (c := command()) and b"full" in c and c, daemon.log)
+    assert b"--no-links" in arguments
+    daemon.ends_in("done", "f.csv")
+    assert daemon.store.load("delta", daemon.outside / "feed.csv").returncode == 0
+
+
 def test_the_same_name_every_night(daemon):
     for sequence in (2, 3, 4):
         daemon.full(state_of("a.cn", f"n{sequence}.cn"), sequence, "night.csv")

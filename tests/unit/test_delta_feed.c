@@ -27,7 +27,7 @@ static int open_delta(site_t *site, const char *text, delta_t *delta)
 	site->bad = (icp_bad_t){.total = 0};
 	site->diag.text[0] = '\0';
 	write_text(site->feed, text);
-	assert_int_equal(icp_stream_open(&delta->stream, site->feed, &site->diag), ICP_EOK);
+	assert_int_equal(icp_stream_open(&delta->stream, site->feed, false, &site->diag), ICP_EOK);
 	return icp_feed_open(&delta->feed, delta->stream, ICP_FEED_DELTA, &site->bad, &site->diag);
 }
 
