@@ -89,7 +89,7 @@ class Booted:
         return self.client("dig", "-r", "+short", "+tries=1", "+time=2", "@127.0.0.1", name, "A")
 
     def drop_feed(self, sequence, *names):
-        """Puts a feed into the spool, as a member of the group icpgate would."""
+        """Puts a full feed into the spool, and waits until it is loaded."""
         spool = self.root / "var/lib/icpgate/spool"
         rows = "".join(f"{name},qcloud,filed,京ICP备11018762号-1\n" for name in names)
         content = ("domain,provider,status,number\n" + rows).encode()
