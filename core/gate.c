@@ -102,9 +102,7 @@ static void look_at_ranges(icp_gate_t *gate)
 	}
 	if (open_ranges(gate, &ranges, &trouble) != ICP_EOK) {
 		gate->ranges_refused = file;
-		report(gate, &gate->ranges_trouble, &trouble,
-			icp_ranges_is_spoilt(gate->ranges) ? "all addresses pass"
-							   : "the range database in use stays");
+		report(gate, &gate->ranges_trouble, &trouble, "the range database in use stays");
 		return;
 	}
 	icp_ranges_unref(gate->ranges);

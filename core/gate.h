@@ -12,8 +12,8 @@
  * the old one in use.
  *
  * A gate survives what happens to the files: what is damaged gives no-index, and a file that loses
- * its pages while it is mapped does not end the process (see fault.h). While the range database is
- * such a file no address is known to be mainland, so all pass.
+ * its pages while it is mapped does not end the process (see fault.h). The range database is not
+ * read again after it was opened.
  */
 #pragma once
 
@@ -85,7 +85,7 @@ int icp_gate_judge_places(icp_gate_t *gate, unsigned seat, const icp_name_t *nam
 
 /*!
  * \brief What a judgement of this seat would rest on now. It holds no snapshot afterwards.
- * \return the stamp; its generation is 0 when the store or the range database can't be read
+ * \return the stamp; its generation is 0 when the store can't be read
  */
 icp_stamp_t icp_gate_stamp(icp_gate_t *gate, unsigned seat, int64_t now);
 

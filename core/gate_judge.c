@@ -98,17 +98,6 @@ static bool seat_place(
 	for (size_t i = 0; i < count; i++) {
 		icp_ranges_find(seat->ranges, &addresses[i], &seat->places[i]);
 	}
-	if (icp_fault_happened() && icp_ranges_spoil(seat->ranges)) {
-		icp_gate_say(gate, ICP_LEVEL_ERROR,
-			"%s: file lost pages while it was in use; all addresses pass until it is "
-			"replaced",
-			gate->config->ranges.database);
-	}
-	if (icp_ranges_is_spoilt(seat->ranges)) {
-		for (size_t i = 0; i < count; i++) {
-			seat->places[i] = (icp_place_t){.address = seat->places[i].address};
-		}
-	}
 	return any_gated(&gate->config->policy, seat->places, count);
 }
 
@@ -161,7 +150,7 @@ icp_stamp_t icp_gate_stamp(icp_gate_t *gate, unsigned number, int64_t now)
 {
 	icp_seat_t *seat = icp_seat_take(gate, number, now);
 	icp_stamp_t stamp = current_stamp(gate, seat);
-	if (icp_ranges_is_spoilt(seat->ranges) || icp_fault_happened()) {
+	if (icp_fault_happened()) {
 		stamp.generation = 0;
 	}
 	icp_gate_release(gate, number);
@@ -174,77 +163,73 @@ icp_memory_t *icp_gate_memory(icp_gate_t *gate, unsigned number)
 }
 
 /*! Takes a judgement out of the memory, if all that it rests on is as it was. */
-static bool recall(
-	icp_gate_t *gate, icp_seat_t *seat, uint64_t key, int64_t now, icp_decision_t *decision)
+static bool recall(icp_gate_t *gate, icp_seat_t *seat, icp_memory_key_t key, size_t count,
+	icp_decision_t *decision)
 {
-	const icp_memory_item_t *item = icp_memory_find(seat->memory, key);
-	if (item == NULL || now >= item->until || icp_ranges_is_spoilt(seat->ranges)) {
-		return false;
-	}
 	/* One that the store was not asked for rests on the range database alone. */
 	icp_stamp_t stamp = {.version = seat->version};
-	if (item->stamp.generation != 0) {
+	const icp_memory_item_t *item = icp_memory_find(seat->memory, key, &stamp);
+	if (item == NULL) {
 		stamp = current_stamp(gate, seat);
+		if (stamp.generation == 0 || icp_fault_happened()) {
+			return false;
+		}
+		item = icp_memory_find(seat->memory, key, &stamp);
 	}
-	if (!icp_stamp_equal(&stamp, &item->stamp) || icp_fault_happened()) {
+	if (item == NULL) {
 		return false;
 	}
 	*decision = (icp_decision_t){
-		.judgement =
-			{
-				.verdict = (enum icp_verdict)item->verdict,
-				.reason = (enum icp_reason)item->reason,
-				.covering = item->covering,
-				.until = item->until,
-			},
+		.judgement = {.covering = item->covering, .until = INT64_MAX},
 		.rulings = seat->rulings,
 		.stamp = stamp,
 	};
-	for (size_t i = 0; i < item->count; i++) {
-		seat->rulings[i] = icp_ruling_unpack(item->rulings[i]);
+	for (size_t i = 0; i < count; i++) {
+		seat->rulings[i] = icp_ruling_unpack(item->ruling);
 	}
+	icp_verdict_summarise(&gate->config->policy, seat->rulings, count, &decision->judgement);
 	return true;
 }
 
-static void remember(icp_seat_t *seat, uint64_t key, const icp_decision_t *decision, size_t count)
+static void remember(
+	icp_seat_t *seat, icp_memory_key_t key, const icp_decision_t *decision, size_t count)
 {
-	const icp_judgement_t *judgement = &decision->judgement;
 	icp_memory_item_t item = {
-		.stamp = decision->stamp,
-		.until = judgement->until,
-		.verdict = (uint8_t)judgement->verdict,
-		.reason = (uint8_t)judgement->reason,
-		.covering = judgement->covering,
-		.count = (uint8_t)count,
+		.ruling = icp_ruling_pack(&decision->rulings[0]),
+		.covering = decision->judgement.covering,
 	};
+	if (decision->judgement.until != INT64_MAX) {
+		return;
+	}
 	for (size_t i = 0; i < count; i++) {
 		/* What rests on a store that can't be read does not last. */
-		if (decision->rulings[i].reason == ICP_REASON_NO_INDEX) {
+		if (decision->rulings[i].reason == ICP_REASON_NO_INDEX ||
+			icp_ruling_pack(&decision->rulings[i]) != item.ruling) {
 			return;
 		}
-		item.rulings[i] = icp_ruling_pack(&decision->rulings[i]);
 	}
-	icp_memory_put(seat->memory, key, &item);
+	icp_memory_put(seat->memory, key, &decision->stamp, &item);
 }
 
 int icp_gate_decide(icp_gate_t *gate, unsigned number, const icp_name_t *name,
 	const icp_address_t *addresses, size_t address_count, int64_t now, icp_decision_t *decision)
 {
-	if (address_count > ICP_MEMORY_RULINGS) {
+	size_t length = address_count * sizeof *addresses;
+	if (address_count == 0 || length > ICP_MEMORY_MORE_MAX) {
 		return icp_gate_judge(gate, number, name, addresses, address_count, now, decision);
 	}
 	icp_seat_t *seat = icp_seat_take(gate, number, now);
-	uint64_t key = icp_memory_key(name, addresses, address_count * sizeof *addresses);
+	icp_memory_key_t key = icp_memory_key(seat->memory, name, addresses, length);
 	int ret = seat_reserve(seat, address_count);
 	if (ret != ICP_EOK) {
 		icp_gate_release(gate, number);
 		return ret;
 	}
-	if (recall(gate, seat, key, now, decision)) {
+	if (recall(gate, seat, key, address_count, decision)) {
 		return ICP_EOK;
 	}
 	ret = icp_gate_judge(gate, number, name, addresses, address_count, now, decision);
-	if (ret == ICP_EOK && !icp_ranges_is_spoilt(seat->ranges)) {
+	if (ret == ICP_EOK) {
 		remember(seat, key, decision, address_count);
 	}
 	return ret;

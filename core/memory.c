@@ -1,70 +1,150 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "core/memory.h"
 
+#include <assert.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/random.h>
 
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
-#define WAYS 4 /*!< Slots that a key may have. */
+#define WAYS 4                      /*!< Slots that a key may have: a cache line of them. */
+#define HUGE_PAGE ((size_t)2 << 20) /*!< What the kernel may map at once. */
 
 typedef struct {
-	uint64_t key; /*!< 0: free. */
+	uint64_t tag;
+	uint32_t age; /*!< Of what it rests on; 0: free. */
 	icp_memory_item_t item;
+	uint8_t used; /*!< Since others were to go. */
 } slot_t;
 
-_Static_assert(sizeof(slot_t) == 64, "a slot fills a cache line");
+_Static_assert(sizeof(slot_t) * WAYS == 64, "the ways fill a cache line");
+
+/*! What judgements of one kind rest on, and its age: a number that no other had. */
+typedef struct {
+	icp_stamp_t stamp;
+	uint32_t age;
+} basis_t;
 
 struct icp_memory {
-	slot_t slots[ICP_MEMORY_SLOTS];
+	slot_t *slots;
+	uint64_t seed;
+	basis_t with_store;
+	basis_t without_store; /*!< Its stamp has generation 0. */
+	uint32_t last_age;
 	unsigned turn; /*!< Which of a key's slots goes next. */
 };
 
 icp_memory_t *icp_memory_create(void)
 {
-	/* Zeroed pages cost nothing until they are used. */
-	return calloc(1, sizeof(icp_memory_t));
+	icp_memory_t *memory = calloc(1, sizeof *memory);
+	size_t size = ICP_MEMORY_SLOTS * sizeof(slot_t);
+	if (memory == NULL) {
+		return NULL;
+	}
+	memory->slots = aligned_alloc(HUGE_PAGE, size);
+	if (memory->slots == NULL ||
+		getrandom(&memory->seed, sizeof memory->seed, 0) != sizeof memory->seed) {
+		icp_memory_destroy(memory);
+		return NULL;
+	}
+	/* Any slot may be next: with small pages, each look would miss the TLB. */
+	(void)madvise(memory->slots, size, MADV_HUGEPAGE);
+	memset(memory->slots, 0, size);
+	return memory;
 }
 
 void icp_memory_destroy(icp_memory_t *memory)
 {
-	free(memory);
+	if (memory != NULL) {
+		free(memory->slots);
+		free(memory);
+	}
 }
 
-uint64_t icp_memory_key(const icp_name_t *name, const void *more, size_t length)
+icp_memory_key_t icp_memory_key(
+	const icp_memory_t *memory, const icp_name_t *name, const void *more, size_t length)
 {
-	uint64_t key = XXH3_64bits_withSeed(more, length, XXH3_64bits(name->wire, name->length));
-	return key != 0 ? key : 1;
+	uint8_t octets[ICP_NAME_MAX + 1 + ICP_MEMORY_MORE_MAX];
+	assert(length <= ICP_MEMORY_MORE_MAX);
+	memcpy(octets, name->wire, name->length);
+	octets[name->length] = 0; /* The root's label: where names end. */
+	memcpy(octets + name->length + 1, more, length);
+	XXH128_hash_t hash = XXH3_128bits_withSeed(octets, name->length + 1 + length, memory->seed);
+	return (icp_memory_key_t){.tag = hash.low64, .place = hash.high64};
 }
 
-static size_t first_way(uint64_t key)
+static slot_t *ways_of(const icp_memory_t *memory, icp_memory_key_t key)
 {
-	return key % ICP_MEMORY_SLOTS / WAYS * WAYS;
+	return memory->slots + key.place % (ICP_MEMORY_SLOTS / WAYS) * WAYS;
 }
 
-const icp_memory_item_t *icp_memory_find(const icp_memory_t *memory, uint64_t key)
+/*! The age of judgements that rest on this. One that was left behind never comes back. */
+static uint32_t age_of(icp_memory_t *memory, const icp_stamp_t *stamp)
 {
-	const slot_t *ways = &memory->slots[first_way(key)];
+	basis_t *basis = stamp->generation != 0 ? &memory->with_store : &memory->without_store;
+	if (basis->age == 0 || !icp_stamp_equal(&basis->stamp, stamp)) {
+		if (++memory->last_age == 0) {
+			memset(memory->slots, 0, ICP_MEMORY_SLOTS * sizeof(slot_t));
+			memory->with_store.age = memory->without_store.age = 0;
+			memory->last_age = 1;
+		}
+		*basis = (basis_t){.stamp = *stamp, .age = memory->last_age};
+	}
+	return basis->age;
+}
+
+const icp_memory_item_t *icp_memory_find(
+	icp_memory_t *memory, icp_memory_key_t key, const icp_stamp_t *stamp)
+{
+	uint32_t age = age_of(memory, stamp);
+	slot_t *ways = ways_of(memory, key);
 	for (unsigned i = 0; i < WAYS; i++) {
-		if (ways[i].key == key) {
+		if (ways[i].tag == key.tag && ways[i].age == age) {
+			ways[i].used = 1;
 			return &ways[i].item;
 		}
 	}
 	return NULL;
 }
 
-void icp_memory_put(icp_memory_t *memory, uint64_t key, const icp_memory_item_t *item)
+/*! The way that goes: one that holds no more, or was not asked for again, or whose turn it is. */
+static slot_t *choose_way(icp_memory_t *memory, slot_t *ways)
 {
-	slot_t *ways = &memory->slots[first_way(key)];
-	unsigned way = memory->turn++ % WAYS;
+	unsigned turn = memory->turn++;
 	for (unsigned i = 0; i < WAYS; i++) {
-		if (ways[i].key == key) {
-			way = i;
-			break;
-		}
-		if (ways[i].key == 0) {
-			way = i;
+		uint32_t age = ways[i].age;
+		if (age == 0 ||
+			(age != memory->with_store.age && age != memory->without_store.age)) {
+			return &ways[i];
 		}
 	}
-	ways[way] = (slot_t){.key = key, .item = *item};
+	for (unsigned i = 0; i < WAYS; i++) {
+		if (ways[(turn + i) % WAYS].used == 0) {
+			return &ways[(turn + i) % WAYS];
+		}
+	}
+	for (unsigned i = 0; i < WAYS; i++) {
+		ways[i].used = 0;
+	}
+	return &ways[turn % WAYS];
+}
+
+void icp_memory_put(icp_memory_t *memory, icp_memory_key_t key, const icp_stamp_t *stamp,
+	const icp_memory_item_t *item)
+{
+	uint32_t age = age_of(memory, stamp);
+	slot_t *ways = ways_of(memory, key);
+	slot_t *way = NULL;
+	for (unsigned i = 0; i < WAYS; i++) {
+		if (ways[i].tag == key.tag) {
+			way = &ways[i];
+		}
+	}
+	if (way == NULL) {
+		way = choose_way(memory, ways);
+	}
+	*way = (slot_t){.tag = key.tag, .age = age, .item = *item};
 }

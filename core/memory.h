@@ -2,19 +2,19 @@
 /*!
  * What a thread remembers of its judgements.
  *
- * A judgement holds while what it rests on is the same: the commit of the store, the range
- * database, and the time up to which the rows say the same. Whoever takes one out has to see to
- * that.
+ * A judgement holds while what it rests on is the same: the commit of the store, and the range
+ * database. One that time alone may end is not remembered, nor one with rulings that differ.
  *
  * A fixed number of slots, four for each key to choose from; nothing is allocated after the start.
- * One thread.
+ * What was asked for again stays longer than what was not. Keys are of 128 bits and seeded by lot,
+ * so nobody can make two names that share one. One thread.
  */
 #pragma once
 
 #include "core/verdict.h"
 
-#define ICP_MEMORY_SLOTS 65536 /*!< A power of two; of 64 octets each. */
-#define ICP_MEMORY_RULINGS 8   /*!< Judgements of more addresses are not remembered. */
+#define ICP_MEMORY_SLOTS 262144 /*!< A power of two; of 16 octets each. */
+#define ICP_MEMORY_MORE_MAX 136 /*!< Octets of what else belongs to a question: 8 addresses. */
 
 typedef struct icp_memory icp_memory_t;
 
@@ -31,16 +31,16 @@ static inline bool icp_stamp_equal(const icp_stamp_t *a, const icp_stamp_t *b)
 	return a->generation == b->generation && a->commit == b->commit && a->version == b->version;
 }
 
+/*! Stands for a name and what else belongs to the question. */
+typedef struct {
+	uint64_t tag;
+	uint64_t place;
+} icp_memory_key_t;
+
 /*! A judgement. */
 typedef struct {
-	icp_stamp_t stamp;
-	int64_t until;  /*!< First second at which it may be another. */
-	uint64_t about; /*!< For the user of the key, to tell what it was about; else 0. */
-	uint8_t verdict;
-	uint8_t reason;
-	uint8_t covering;                    /*!< As in icp_judgement_t. */
-	uint8_t count;                       /*!< Of rulings. */
-	uint8_t rulings[ICP_MEMORY_RULINGS]; /*!< See icp_ruling_pack. */
+	uint8_t ruling;   /*!< That of every address; see icp_ruling_pack. */
+	uint8_t covering; /*!< As in icp_judgement_t. */
 } icp_memory_item_t;
 
 /*! \return NULL when out of memory */
@@ -50,16 +50,23 @@ icp_memory_t *icp_memory_create(void);
 void icp_memory_destroy(icp_memory_t *memory);
 
 /*!
- * \brief A number that stands for a name and what else belongs to the question.
- * \param more, length  of octets, as they are
+ * \brief The key of a question.
+ * \param more, length  of octets, as they are; at most ICP_MEMORY_MORE_MAX
  */
-uint64_t icp_memory_key(const icp_name_t *name, const void *more, size_t length);
+icp_memory_key_t icp_memory_key(
+	const icp_memory_t *memory, const icp_name_t *name, const void *more, size_t length);
 
-/*! \brief What is remembered under a key; NULL: nothing. Lives until the next icp_memory_put. */
-const icp_memory_item_t *icp_memory_find(const icp_memory_t *memory, uint64_t key);
+/*!
+ * \brief What is remembered under a key and rests on the same.
+ * \param stamp  with generation 0: of a judgement that the store was not asked for
+ * \return lives until the next icp_memory_put; NULL: nothing
+ */
+const icp_memory_item_t *icp_memory_find(
+	icp_memory_t *memory, icp_memory_key_t key, const icp_stamp_t *stamp);
 
 /*! \brief Remembers a judgement, in place of another one if need be. */
-void icp_memory_put(icp_memory_t *memory, uint64_t key, const icp_memory_item_t *item);
+void icp_memory_put(icp_memory_t *memory, icp_memory_key_t key, const icp_stamp_t *stamp,
+	const icp_memory_item_t *item);
 
 /*! \brief A ruling in an octet. */
 static inline uint8_t icp_ruling_pack(const icp_ruling_t *ruling)

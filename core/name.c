@@ -199,6 +199,32 @@ int icp_name_parse(icp_name_t *name, const char *text, size_t length, const char
 	return ICP_EOK;
 }
 
+/*! Eight octets with A to Z in lower case. */
+static uint64_t lower(uint64_t octets)
+{
+	const uint64_t ones = UINT64_C(0x0101010101010101);
+	uint64_t low = octets & 0x7f * ones;
+	uint64_t from_a = low + (0x80 - 'A') * ones;
+	uint64_t above_z = low + (0x7f - 'Z') * ones;
+	uint64_t upper = from_a & ~above_z & ~octets & 0x80 * ones;
+	return octets | upper >> 2;
+}
+
+static void copy_lower(uint8_t *out, const uint8_t *in, size_t length)
+{
+	uint64_t octets;
+	size_t at = 0;
+	for (; at + sizeof octets <= length; at += sizeof octets) {
+		memcpy(&octets, in + at, sizeof octets);
+		octets = lower(octets);
+		memcpy(out + at, &octets, sizeof octets);
+	}
+	for (; at < length; at++) {
+		bool upper = (uint8_t)(in[at] - 'A') < 26;
+		out[at] = (uint8_t)(in[at] | upper << 5);
+	}
+}
+
 int icp_name_from_wire(icp_name_t *name, const uint8_t *wire, size_t length)
 {
 	size_t at = 0;
@@ -210,16 +236,14 @@ int icp_name_from_wire(icp_name_t *name, const uint8_t *wire, size_t length)
 		if (wire[at] > LABEL_MAX || next > ICP_NAME_MAX || next > length) {
 			return ICP_EINVAL;
 		}
-		/* The length octet lies below 'A' and stays as it is. */
-		for (; at < next; at++) {
-			bool upper = (uint8_t)(wire[at] - 'A') < 26;
-			name->wire[at] = (uint8_t)(wire[at] | upper << 5);
-		}
+		at = next;
 		labels++;
 	}
 	if (at >= length) {
 		return ICP_EINVAL;
 	}
+	/* Length octets lie below 'A' and stay as they are. */
+	copy_lower(name->wire, wire, at);
 	name->length = (uint8_t)at;
 	name->labels = (uint8_t)labels;
 	return ICP_EOK;
@@ -323,6 +347,14 @@ size_t icp_name_suffix(const icp_name_t *name, unsigned labels)
 		offset += 1 + (size_t)name->wire[offset];
 	}
 	return offset;
+}
+
+void icp_name_tail(icp_name_t *tail, const icp_name_t *name, unsigned labels)
+{
+	size_t offset = icp_name_suffix(name, labels);
+	tail->length = (uint8_t)(name->length - offset);
+	tail->labels = (uint8_t)labels;
+	memcpy(tail->wire, name->wire + offset, tail->length);
 }
 
 void icp_name_suffixes(const icp_name_t *name, uint8_t offsets[ICP_NAME_LABELS_MAX + 1])

@@ -68,6 +68,9 @@ bool icp_name_is_under(const icp_name_t *name, const icp_name_t *suffix);
  */
 size_t icp_name_suffix(const icp_name_t *name, unsigned labels);
 
+/*! \brief Makes a name of the last labels of another, which has as many. */
+void icp_name_tail(icp_name_t *tail, const icp_name_t *name, unsigned labels);
+
 /*! \brief The offsets of all labels at once: offsets[i] is where the parent with i labels begins.
  */
 void icp_name_suffixes(const icp_name_t *name, uint8_t offsets[ICP_NAME_LABELS_MAX + 1]);

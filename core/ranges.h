@@ -3,8 +3,10 @@
  * The range database: an MMDB file (MaxMind DB format 2.0) that says of an address whether it is
  * mainland, and whose it is.
  *
- * An open database is immutable, may be used by any number of threads, and is shared by counting.
- * It is mapped: replace the file by rename, never in place.
+ * It is read whole into lists of ranges when it is opened, and the file is closed again. An open
+ * database is immutable, may be used by any number of threads, and is shared by counting. Replace
+ * the file by rename, never in place: one that changes while it is opened may be refused, or end
+ * the process (see fault.h).
  */
 #pragma once
 
@@ -13,8 +15,8 @@
 typedef struct icp_ranges icp_ranges_t;
 
 /*!
- * \brief Opens config->ranges.database and checks it whole: that every record of its tree can be
- *        read, and that config->ranges.mainland_path is found in at least one of them.
+ * \brief Opens config->ranges.database and checks it whole: that every record that its tree leads
+ *        to can be read, and that config->ranges.mainland_path is found in at least one of them.
  * \param config  must outlive the database
  * \retval ICP_EOK, ICP_ERANGES, ICP_ENOMEM
  */
@@ -27,15 +29,6 @@ void icp_ranges_unref(icp_ranges_t *ranges);
 
 /*! \brief True when the file at the configured path is still the one that is open. */
 bool icp_ranges_is_current(const icp_ranges_t *ranges);
-
-/*!
- * \brief Notes that the file lost pages that were mapped (see fault.h): what is found from now on
- *        is void.
- * \return false when that was known
- */
-bool icp_ranges_spoil(icp_ranges_t *ranges);
-
-bool icp_ranges_is_spoilt(const icp_ranges_t *ranges);
 
 /*!
  * \brief Finds the place of an address. An address that is in no range, or whose record has

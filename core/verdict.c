@@ -214,8 +214,7 @@ static int64_t rows_until(
 	return until;
 }
 
-/*! The name's verdict from those of its addresses. */
-static void summarise(const icp_policy_t *policy, const icp_ruling_t *rulings, size_t count,
+void icp_verdict_summarise(const icp_policy_t *policy, const icp_ruling_t *rulings, size_t count,
 	icp_judgement_t *judgement)
 {
 	size_t blocked = 0;
@@ -250,6 +249,6 @@ icp_judgement_t icp_verdict_judge(const icp_policy_t *policy, const icp_name_t *
 	for (size_t i = 0; i < place_count; i++) {
 		rulings[i] = judge_place(policy, exempt, &places[i], rows, row_count, now);
 	}
-	summarise(policy, rulings, place_count, &judgement);
+	icp_verdict_summarise(policy, rulings, place_count, &judgement);
 	return judgement;
 }

@@ -104,3 +104,8 @@ bool icp_row_permits(const icp_row_t *row, enum icp_verdict rectify_overdue, int
 icp_judgement_t icp_verdict_judge(const icp_policy_t *policy, const icp_name_t *name,
 	const icp_place_t *places, size_t place_count, const icp_row_t *rows, size_t row_count,
 	int64_t now, icp_ruling_t *rulings);
+
+/*! \brief The name's verdict and reason from the rulings on its addresses; the rest is left alone.
+ */
+void icp_verdict_summarise(const icp_policy_t *policy, const icp_ruling_t *rulings, size_t count,
+	icp_judgement_t *judgement);

@@ -44,7 +44,6 @@ static struct ub_packed_rrset_key *rrset_create(struct regional *region, uint8_t
 	key->rk.dname_len = owner_length;
 	key->rk.type = htons(type);
 	key->rk.rrset_class = htons(LDNS_RR_CLASS_IN);
-	key->entry.hash = rrset_key_hash(&key->rk);
 	return key;
 }
 
@@ -91,11 +90,21 @@ static struct ub_packed_rrset_key *soa(struct module_qstate *qstate, uint32_t tt
 	return rrset_single(qstate, LDNS_RR_TYPE_SOA, ttl, rdata, sizeof rdata);
 }
 
+/*! Whether a client is there to read an option; who joins later finds the query done. */
+static bool any_edns(const struct module_qstate *qstate)
+{
+	const struct mesh_reply *reply = qstate->mesh_info->reply_list;
+	while (reply != NULL && !reply->edns.edns_present) {
+		reply = reply->next;
+	}
+	return reply != NULL;
+}
+
 /*! RFC 8914: the code, then "REASON DOMAIN; block.text". */
 static int add_ede(struct module_qstate *qstate, const icp_config_t *config, enum icp_reason reason,
 	const icp_name_t *domain)
 {
-	if (config->block.ede < 0) {
+	if (config->block.ede < 0 || !any_edns(qstate)) {
 		return ICP_EOK;
 	}
 	uint8_t option[2 + EDE_TEXT_MAX];

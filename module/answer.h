@@ -10,7 +10,8 @@
 
 /*!
  * \brief Makes the block page's answer the result of a query: its addresses at the query name, or
- *        NODATA where the type has none; with EDE, never AD.
+ *        NODATA where the type has none; with EDE if a client sent EDNS, never AD. The query must
+ *        end with it.
  * \param domain  the one that the reason is about
  * \retval ICP_EOK, ICP_ENOMEM
  */

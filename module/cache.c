@@ -174,7 +174,7 @@ void icp_cache_delay_prefetch(struct module_qstate *qstate)
 	}
 }
 
-bool icp_cache_is_parked(struct module_qstate *qstate, uint64_t identity)
+bool icp_cache_parked(struct module_qstate *qstate, uint64_t *identity)
 {
 	struct msgreply_entry *entry = lookup(qstate, &qstate->qinfo);
 	if (entry == NULL) {
@@ -182,10 +182,11 @@ bool icp_cache_is_parked(struct module_qstate *qstate, uint64_t identity)
 	}
 	const struct reply_info *rep = entry->entry.data;
 	time_t end;
-	bool same = rep->ttl == PARKED_TTL && identity_of(rep->ref, rep->rrset_count) == identity &&
-		    data_end(rep, &end) && !ub_is_expired(end, *qstate->env->now);
+	bool parked = rep->ttl == PARKED_TTL && data_end(rep, &end) &&
+		      !ub_is_expired(end, *qstate->env->now);
+	*identity = parked ? identity_of(rep->ref, rep->rrset_count) : 0;
 	lock_rw_unlock(&entry->entry.lock);
-	return same;
+	return parked;
 }
 
 /*! Only for judged types: for others, an iterator that fails would store SERVFAIL in its place. */

@@ -59,10 +59,10 @@ void icp_cache_skip_recursion(struct module_qstate *qstate);
 void icp_cache_delay_prefetch(struct module_qstate *qstate);
 
 /*!
- * \brief True while the query's message is parked, is the one that was found with this identity,
- * and its data lives.
+ * \brief True while the query's message is parked and its data lives.
+ * \param identity  then that of the message, as icp_cache_find gives it
  */
-bool icp_cache_is_parked(struct module_qstate *qstate, uint64_t identity);
+bool icp_cache_parked(struct module_qstate *qstate, uint64_t *identity);
 
 /*! \brief Parks the query's message, if there is one. */
 void icp_cache_park(struct module_qstate *qstate);

@@ -134,12 +134,8 @@ static enum icp_outcome_kind refusal_of(const icp_query_t *query, const icp_judg
 
 static void set_domain(icp_outcome_t *outcome, const icp_name_t *name, uint8_t covering)
 {
-	outcome->domain = *name;
 	outcome->covering = covering;
-	if (covering != 0) {
-		size_t at = icp_name_suffix(name, covering);
-		(void)icp_name_from_stored(&outcome->domain, name->wire + at, name->length - at);
-	}
+	icp_name_tail(&outcome->domain, name, covering != 0 ? covering : name->labels);
 }
 
 /*! Fills the outcome from a decision whose snapshot is still held. */
@@ -292,38 +288,45 @@ static bool is_plain(const struct module_qstate *qstate)
 	return qstate->blacklist == NULL && mesh->reply_list != NULL && mesh->super_set.count == 0;
 }
 
-/*! The key of a query whose verdict may be remembered; 0: of none. */
-static uint64_t memory_key(
-	const icp_module_t *module, struct module_qstate *qstate, icp_name_t *name)
+/*! The key of a verdict about the message that is parked for a query. */
+static icp_memory_key_t memory_key(const icp_module_t *module, const struct module_qstate *qstate,
+	uint64_t message, const icp_name_t *name)
+{
+	/* A message with unchecked data is cached for itself. */
+	const struct {
+		uint64_t message;
+		uint32_t type;
+		uint32_t flags;
+	} more = {message, qstate->qinfo.qtype, qstate->query_flags & BIT_CD};
+	return icp_memory_key(
+		icp_gate_memory(module->gate, seat_of(qstate)), name, &more, sizeof more);
+}
+
+/*! Whether a query is of the kind whose verdicts are remembered. */
+static bool is_memorable(const icp_module_t *module, struct module_qstate *qstate, icp_name_t *name)
 {
 	const struct query_info *question = &qstate->qinfo;
-	if ((question->qtype != LDNS_RR_TYPE_A && question->qtype != LDNS_RR_TYPE_AAAA) ||
-		!is_plain(qstate) || seat_of(qstate) >= module->seats ||
-		icp_name_from_wire(name, question->qname, question->qname_len) != ICP_EOK) {
-		return 0;
-	}
-	/* A message with unchecked data is cached for itself. */
-	const uint16_t more[] = {question->qtype, qstate->query_flags & BIT_CD};
-	return icp_memory_key(name, more, sizeof more);
+	return (question->qtype == LDNS_RR_TYPE_A || question->qtype == LDNS_RR_TYPE_AAAA) &&
+	       is_plain(qstate) && seat_of(qstate) < module->seats &&
+	       icp_name_from_wire(name, question->qname, question->qname_len) == ICP_EOK;
 }
 
 void icp_module_remember(icp_module_t *module, struct module_qstate *qstate, uint64_t message,
 	const icp_outcome_t *outcome)
 {
 	icp_name_t name;
-	uint64_t key = memory_key(module, qstate, &name);
-	if (key == 0 || outcome->stamp.generation == 0) {
+	if (outcome->stamp.generation == 0 || outcome->until != INT64_MAX ||
+		!is_memorable(module, qstate, &name)) {
 		return;
 	}
+	const icp_ruling_t ruling = {
+		.gated = true, .verdict = ICP_BLOCK, .reason = outcome->reason};
 	const icp_memory_item_t item = {
-		.stamp = outcome->stamp,
-		.until = outcome->until,
-		.about = message,
-		.verdict = ICP_BLOCK,
-		.reason = (uint8_t)outcome->reason,
+		.ruling = icp_ruling_pack(&ruling),
 		.covering = outcome->covering,
 	};
-	icp_memory_put(icp_gate_memory(module->gate, seat_of(qstate)), key, &item);
+	icp_memory_put(icp_gate_memory(module->gate, seat_of(qstate)),
+		memory_key(module, qstate, message, &name), &outcome->stamp, &item);
 }
 
 bool icp_module_recall(icp_module_t *module, struct module_qstate *qstate, icp_outcome_t *outcome)
@@ -332,20 +335,20 @@ bool icp_module_recall(icp_module_t *module, struct module_qstate *qstate, icp_o
 	unsigned seat = seat_of(qstate);
 	int64_t now = *qstate->env->now;
 	uint64_t begun = begin_judgement(module, seat);
-	uint64_t key = memory_key(module, qstate, &name);
-	if (key == 0) {
-		return false;
-	}
-	const icp_memory_item_t *item = icp_memory_find(icp_gate_memory(module->gate, seat), key);
-	if (item == NULL || now >= item->until) {
+	uint64_t message;
+	if (!is_memorable(module, qstate, &name) || !icp_cache_parked(qstate, &message)) {
 		return false;
 	}
 	icp_stamp_t stamp = icp_gate_stamp(module->gate, seat, now);
-	if (!icp_stamp_equal(&stamp, &item->stamp) || !icp_cache_is_parked(qstate, item->about)) {
+	const icp_memory_item_t *item =
+		stamp.generation == 0 ? NULL
+				      : icp_memory_find(icp_gate_memory(module->gate, seat),
+						memory_key(module, qstate, message, &name), &stamp);
+	if (item == NULL) {
 		return false;
 	}
 	const icp_judgement_t judgement = {
-		.verdict = ICP_BLOCK, .reason = (enum icp_reason)item->reason};
+		.verdict = ICP_BLOCK, .reason = icp_ruling_unpack(item->ruling).reason};
 	outcome->kind = ICP_OUTCOME_BLOCK;
 	outcome->monitored = false;
 	outcome->reason = judgement.reason;

@@ -221,11 +221,14 @@ static bool waits_for_upstream(const struct module_qstate *qstate, const icp_cac
 /*! Answers a name that was blocked a short while ago on what still holds. */
 static bool answer_from_memory(run_t *run)
 {
+	struct module_qstate *qstate = run->qstate;
 	icp_outcome_t outcome;
-	if (!icp_module_recall(run->module, run->qstate, &outcome)) {
+	if (qstate->qinfo.qclass != LDNS_RR_CLASS_IN || qstate->no_cache_lookup ||
+		is_internal(qstate) || !icp_module_recall(run->module, qstate, &outcome)) {
 		return false;
 	}
 	replace(run, NULL, &outcome);
+	qstate->ext_state[run->id] = module_finished;
 	return true;
 }
 
@@ -253,10 +256,6 @@ static void operate_new(run_t *run)
 		guard(qstate, run->query);
 	}
 	if (is_internal(qstate) || qstate->no_cache_lookup) {
-		return;
-	}
-	if (answer_from_memory(run)) {
-		qstate->ext_state[run->id] = module_finished;
 		return;
 	}
 	icp_cached_t cached;
@@ -444,7 +443,12 @@ void operate(
 	struct module_qstate *qstate, enum module_ev event, int id, struct outbound_entry *outbound)
 {
 	(void)outbound;
-	run_t run = {icp_module_of(qstate->env, id), qstate, icp_query_of(qstate, id), id};
+	run_t run = {.module = icp_module_of(qstate->env, id), .qstate = qstate, .id = id};
+	/* Most queries that come here, by far: names that are blocked again and again. */
+	if (event == module_event_new && answer_from_memory(&run)) {
+		return;
+	}
+	run.query = icp_query_of(qstate, id);
 	if (run.query == NULL) {
 		event = module_event_error;
 	}

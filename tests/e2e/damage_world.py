@@ -56,8 +56,6 @@ class DamageWorld:
         self.directory = directory
         self.module = module
         self.on_no_index = changes.get("on_no_index", "pass")
-        # What becomes of an answer that can't be judged.
-        self.when_lost = self.on_no_index
         self.nsd = start(stack, Nsd(directory, {"cn": zone("cn", CN)}))
         self.site = Site(commands, directory, [], changes)
         self.store = Store(commands, self.site.store)
@@ -130,9 +128,9 @@ class DamageWorld:
             said = ede(response)[1].split(" ")[0]
             if said == reason and reason not in PERMITTING:
                 return "right"
-            assert (said, self.when_lost) == ("no-index", "block"), f"{reason}: {response}"
+            assert (said, self.on_no_index) == ("no-index", "block"), f"{reason}: {response}"
             return "no-index"
-        assert (found, self.when_lost) == ([OURS], "pass"), f"{reason}: {response}"
+        assert (found, self.on_no_index) == ([OURS], "pass"), f"{reason}: {response}"
         return "no-index"
 
     def wait_for_truth(self, rounds=None):

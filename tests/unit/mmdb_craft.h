@@ -17,10 +17,12 @@
 	"provider\x46"                                                                             \
 	"qcloud"
 
+#define CRAFT_NODES 128
+
 /*! A database with tree records of 24 bits. */
 typedef struct {
 	uint32_t ip_version;
-	uint32_t nodes[4][2];
+	uint32_t nodes[CRAFT_NODES][2];
 	uint32_t node_count;
 	uint32_t claimed_nodes; /*!< What the metadata say; 0: the truth. */
 	bool has_circle; /*!< The languages of the metadata are an array that holds itself, twice.

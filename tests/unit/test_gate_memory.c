@@ -14,7 +14,7 @@ static icp_decision_t decide(
 	const world_t *world, const char *name_text, const char *addresses_text, int64_t now)
 {
 	icp_name_t name;
-	icp_address_t addresses[ICP_MEMORY_RULINGS + 1];
+	icp_address_t addresses[ICP_MEMORY_MORE_MAX / sizeof(icp_address_t) + 1];
 	size_t count = 0;
 	icp_decision_t decision;
 	assert_int_equal(icp_name_parse(&name, name_text, strlen(name_text), NULL), ICP_EOK);
@@ -57,8 +57,19 @@ static void what_was_judged_is_remembered(void **state)
 	/* The same name elsewhere is another question. */
 	assert_int_equal(decide_twice(&world, "unfiled.example", ABROAD, 1), ICP_REASON_NOT_GATED);
 	assert_int_equal(
-		decide_twice(&world, "unfiled.example", ABROAD " " GATED, 1), ICP_REASON_UNFILED);
+		decide_twice(&world, "unfiled.example", GATED " " GATED, 1), ICP_REASON_UNFILED);
 	close_world(&world);
+}
+
+/*! Decides twice; nothing may be remembered. */
+static enum icp_reason decide_anew(
+	const world_t *world, const char *name, const char *addresses, int64_t now)
+{
+	icp_decision_t decision = decide(world, name, addresses, now);
+	assert_non_null(decision.places);
+	decision = decide(world, name, addresses, now);
+	assert_non_null(decision.places);
+	return decision.judgement.reason;
 }
 
 static void every_address_keeps_its_ruling(void **state)
@@ -67,7 +78,7 @@ static void every_address_keeps_its_ruling(void **state)
 	publish(*state, ROW("filed.example"));
 	create_gate(&world, 1);
 	const char *addresses = ABROAD " " GATED " " ABROAD;
-	decide_twice(&world, "unfiled.example", addresses, 1);
+	assert_int_equal(decide_anew(&world, "unfiled.example", addresses, 1), ICP_REASON_UNFILED);
 	icp_decision_t decision = decide(&world, "unfiled.example", addresses, 1);
 	for (unsigned i = 0; i < 3; i++) {
 		assert_int_equal(decision.rulings[i].gated, i == 1);
@@ -119,17 +130,17 @@ static void another_range_database_ends_it(void **state)
 	close_world(&world);
 }
 
+/*! What time may end is not remembered until it has. */
 static void time_ends_it(void **state)
 {
 	world_t world = open_world(*state);
 	publish(*state, TRANSFER("moving.example"));
 	create_gate(&world, 1);
 	const int64_t end = NOW + 45 * DAY;
+	assert_int_equal(decide_anew(&world, "moving.example", GATED, NOW - 1), ICP_REASON_PENDING);
 	assert_int_equal(
-		decide_twice(&world, "moving.example", GATED, NOW - 1), ICP_REASON_PENDING);
-	assert_int_equal(decide_twice(&world, "moving.example", GATED, NOW),
-		ICP_REASON_TRANSFER_PREAPPROVED);
-	assert_int_equal(decide_twice(&world, "moving.example", GATED, end - 1),
+		decide_anew(&world, "moving.example", GATED, NOW), ICP_REASON_TRANSFER_PREAPPROVED);
+	assert_int_equal(decide_anew(&world, "moving.example", GATED, end - 1),
 		ICP_REASON_TRANSFER_PREAPPROVED);
 	assert_int_equal(
 		decide_twice(&world, "moving.example", GATED, end), ICP_REASON_TRANSFER_EXPIRED);
@@ -143,7 +154,7 @@ static void a_deadline_ends_it(void **state)
 	world.config.policy.rectify_overdue = ICP_BLOCK;
 	create_gate(&world, 1);
 	assert_int_equal(
-		decide_twice(&world, "late.example", GATED, NOW - 1), ICP_REASON_RECTIFYING);
+		decide_anew(&world, "late.example", GATED, NOW - 1), ICP_REASON_RECTIFYING);
 	assert_int_equal(
 		decide_twice(&world, "late.example", GATED, NOW), ICP_REASON_RECTIFY_OVERDUE);
 	close_world(&world);
@@ -163,26 +174,105 @@ static void what_could_not_be_read_is_not_remembered(void **state)
 	close_world(&world);
 }
 
-static void more_names_than_slots(void **state)
+/*! A number in a name. */
+static icp_name_t name_of(unsigned number)
+{
+	char text[32];
+	icp_name_t name;
+	int length = snprintf(text, sizeof text, "n%u.example", number);
+	assert_int_equal(icp_name_parse(&name, text, (size_t)length, NULL), ICP_EOK);
+	return name;
+}
+
+static icp_memory_key_t key_of(const icp_memory_t *memory, unsigned number)
+{
+	icp_name_t name = name_of(number);
+	return icp_memory_key(memory, &name, &number, sizeof number);
+}
+
+static void many_names_have_room(void **state)
 {
 	icp_memory_t *memory = icp_memory_create();
-	icp_memory_item_t item = {.count = 0};
+	const icp_stamp_t stamp = {.generation = 1, .commit = 2, .version = 3};
 	unsigned found = 0;
 	(void)state;
 	assert_non_null(memory);
 	for (unsigned round = 0; round < 2; round++) {
-		for (uint64_t i = 1; i <= ICP_MEMORY_SLOTS; i++) {
-			/* Spread as hashes are. */
-			uint64_t key = i * UINT64_C(0x9e3779b97f4a7c15);
-			const icp_memory_item_t *kept = icp_memory_find(memory, key);
-			assert_true(kept == NULL || kept->about == i);
+		for (unsigned i = 0; i < ICP_MEMORY_SLOTS / 2; i++) {
+			icp_memory_key_t key = key_of(memory, i);
+			const icp_memory_item_t *kept = icp_memory_find(memory, key, &stamp);
+			const icp_memory_item_t item = {
+				.ruling = (uint8_t)i, .covering = (uint8_t)(i >> 8)};
+			assert_true(kept == NULL || (kept->ruling == item.ruling &&
+							    kept->covering == item.covering));
 			found += kept != NULL;
-			item.about = i;
-			icp_memory_put(memory, key, &item);
+			icp_memory_put(memory, key, &stamp, &item);
 		}
 	}
-	assert_true(found > ICP_MEMORY_SLOTS / 2);
+	assert_true(found > ICP_MEMORY_SLOTS / 3);
 	icp_memory_destroy(memory);
+}
+
+/*! Names that are asked for again outlast any number of others. */
+static void what_is_asked_for_again_stays(void **state)
+{
+	enum { HOT = 1000 };
+	icp_memory_t *memory = icp_memory_create();
+	const icp_stamp_t stamp = {.generation = 1};
+	const icp_memory_item_t item = {.ruling = 1};
+	unsigned kept = 0;
+	(void)state;
+	assert_non_null(memory);
+	for (unsigned i = 0; i < HOT; i++) {
+		icp_memory_put(memory, key_of(memory, i), &stamp, &item);
+	}
+	for (unsigned i = HOT; i < 4 * ICP_MEMORY_SLOTS; i++) {
+		if (i % 64 == 0) {
+			(void)icp_memory_find(memory, key_of(memory, i / 64 % HOT), &stamp);
+		}
+		icp_memory_put(memory, key_of(memory, i), &stamp, &item);
+	}
+	for (unsigned i = 0; i < HOT; i++) {
+		kept += icp_memory_find(memory, key_of(memory, i), &stamp) != NULL;
+	}
+	assert_true(kept > HOT * 9 / 10);
+	icp_memory_destroy(memory);
+}
+
+/*! What rests on something else, also on what was there before the last change, is gone. */
+static void a_stamp_that_comes_back_is_another(void **state)
+{
+	icp_memory_t *memory = icp_memory_create();
+	const icp_stamp_t old = {.generation = 1, .commit = 1, .version = 1};
+	const icp_stamp_t new = {.generation = 1, .commit = 2, .version = 1};
+	const icp_stamp_t no_store = {.version = 1};
+	const icp_memory_item_t item = {.ruling = 7};
+	(void)state;
+	assert_non_null(memory);
+	icp_memory_key_t key = key_of(memory, 1);
+	icp_memory_put(memory, key, &old, &item);
+	assert_non_null(icp_memory_find(memory, key, &old));
+	assert_null(icp_memory_find(memory, key, &no_store));
+	assert_null(icp_memory_find(memory, key, &new));
+	assert_null(icp_memory_find(memory, key, &old));
+	icp_memory_put(memory, key, &no_store, &item);
+	assert_null(icp_memory_find(memory, key, &old));
+	assert_non_null(icp_memory_find(memory, key, &no_store));
+	icp_memory_destroy(memory);
+}
+
+/*! Two memories have keys of their own, so none can be made beforehand. */
+static void keys_are_by_lot(void **state)
+{
+	icp_memory_t *one = icp_memory_create();
+	icp_memory_t *other = icp_memory_create();
+	(void)state;
+	assert_non_null(one);
+	assert_non_null(other);
+	assert_true(key_of(one, 1).tag != key_of(other, 1).tag);
+	assert_true(key_of(one, 1).tag == key_of(one, 1).tag);
+	icp_memory_destroy(one);
+	icp_memory_destroy(other);
 }
 
 int main(void)
@@ -196,7 +286,10 @@ int main(void)
 		IN_SITE(time_ends_it),
 		IN_SITE(a_deadline_ends_it),
 		IN_SITE(what_could_not_be_read_is_not_remembered),
-		cmocka_unit_test(more_names_than_slots),
+		cmocka_unit_test(many_names_have_room),
+		cmocka_unit_test(what_is_asked_for_again_stays),
+		cmocka_unit_test(a_stamp_that_comes_back_is_another),
+		cmocka_unit_test(keys_are_by_lot),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -2,6 +2,8 @@
 #include "tests/unit/mmdb_craft.h"
 #include "tests/unit/mmdb_help.h"
 
+#include <arpa/inet.h>
+#include <netinet/in.h>
 #include <spawn.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -276,6 +278,98 @@ static void test_odd_trees(void **state)
 	}
 }
 
+/*! Trees that lead to their parts in so many ways that no lists could be made of them. */
+static void test_tangles(void **state)
+{
+	const files_t *files = *state;
+	icp_config_t config = config_of((char *)files->out);
+	for (uint32_t version = 4; version <= 6; version += 2) {
+		craft_t craft = {.ip_version = version,
+			.nodes = {{1, 1}, {1, 1}},
+			.node_count = 2,
+			.data = GOOD,
+			.data_size = sizeof GOOD - 1};
+		craft_write(&craft, files->out);
+		assert_refused(&config, "tree leads to its parts in too many ways");
+	}
+}
+
+/*! All of IPv4 in a range that is wider than it. */
+static void test_ipv4_in_one_range(void **state)
+{
+	const files_t *files = *state;
+	icp_ranges_t *ranges;
+	icp_config_t config = config_of((char *)files->out);
+	craft_t craft = {.ip_version = 6,
+		.nodes = {{data_at(1, 0), 1}},
+		.node_count = 1,
+		.data = GOOD,
+		.data_size = sizeof GOOD - 1};
+	craft_write(&craft, files->out);
+	assert_int_equal(icp_ranges_open(&ranges, &config, NULL), ICP_EOK);
+	assert_place(ranges, "0.0.0.0", true, "qcloud");
+	assert_place(ranges, "255.255.255.255", true, "qcloud");
+	assert_place(ranges, "4000::1", true, "qcloud");
+	assert_place(ranges, "8000::1", false, "");
+	assert_place(ranges, "::1", false, "");
+	icp_ranges_unref(ranges);
+}
+
+/*! Compares with what libmaxminddb finds in a file: qcloud's mainland, or nothing. */
+static void assert_as_maxminddb(const icp_ranges_t *ranges, const char *path, const char *text)
+{
+	MMDB_s db;
+	int error;
+	int no_address;
+	assert_int_equal(MMDB_open(path, 0, &db), MMDB_SUCCESS);
+	bool found = MMDB_lookup_string(&db, text, &no_address, &error).found_entry;
+	MMDB_close(&db);
+	assert_place(ranges, text, found, found ? "qcloud" : "");
+}
+
+/*! The tree of IPv4, whose lower half is qcloud's, also hangs under 2002::/16, as that of 6to4. */
+static void test_ipv4_in_other_places(void **state)
+{
+	enum { IPV4_ROOT = 96, FIRST_ALIAS = 97, PREFIX = 0x2002, PREFIX_BITS = 16, FORK = 2 };
+	const files_t *files = *state;
+	static const char *const addresses[] = {"10.0.0.1", "127.255.255.255", "128.0.0.0",
+		"2002::", "2002:a00:1::1", "2002:7fff:ffff:ffff::", "2002:8000::",
+		"2002:ffff:ffff::", "2001:ffff::", "2003::", "ffff::"};
+	icp_ranges_t *ranges;
+	icp_config_t config = config_of((char *)files->out);
+	craft_t craft = {.ip_version = 6,
+		.node_count = FIRST_ALIAS + PREFIX_BITS - 1 - FORK,
+		.data = GOOD,
+		.data_size = sizeof GOOD - 1};
+	const uint32_t none = craft.node_count;
+	for (uint32_t depth = 0; depth < IPV4_ROOT; depth++) {
+		craft.nodes[depth][0] = depth + 1;
+		craft.nodes[depth][1] = none;
+	}
+	craft.nodes[IPV4_ROOT][0] = data_at(craft.node_count, 0);
+	craft.nodes[IPV4_ROOT][1] = none;
+	uint32_t *from = craft.nodes[FORK];
+	uint32_t next = FIRST_ALIAS;
+	for (unsigned depth = FORK; depth < PREFIX_BITS; depth++) {
+		unsigned side = PREFIX >> (PREFIX_BITS - 1 - depth) & 1;
+		bool last = depth + 1 == PREFIX_BITS;
+		if (depth > FORK) {
+			from[1 - side] = none;
+		}
+		from[side] = last ? IPV4_ROOT : next;
+		from = craft.nodes[next++];
+	}
+	craft_write(&craft, files->out);
+	assert_int_equal(icp_ranges_open(&ranges, &config, NULL), ICP_EOK);
+	for (size_t i = 0; i < COUNT(addresses); i++) {
+		print_message("%s\n", addresses[i]);
+		assert_as_maxminddb(ranges, files->out, addresses[i]);
+	}
+	assert_place(ranges, "2002:a00:1::1", true, "qcloud");
+	assert_place(ranges, "2002:8000::", false, "");
+	icp_ranges_unref(ranges);
+}
+
 /*! Opens a file that no reader can use. */
 static void refuse_file(const files_t *files, const uint8_t *octets, size_t size)
 {
@@ -411,6 +505,39 @@ static void test_replaced(void **state)
 	icp_ranges_unref(new);
 }
 
+/*! The first and the last address of every IPv4 network of a database. */
+static void assert_every_network(const icp_ranges_t *ranges, MMDB_s *db)
+{
+	unsigned networks = 0;
+	for (uint64_t first = 0; first <= UINT32_MAX; networks++) {
+		int error;
+		MMDB_entry_data_s data;
+		struct sockaddr_in ipv4 = {
+			.sin_family = AF_INET, .sin_addr.s_addr = htonl((uint32_t)first)};
+		MMDB_lookup_result_s found =
+			MMDB_lookup_sockaddr(db, (const struct sockaddr *)&ipv4, &error);
+		bool wanted =
+			found.found_entry &&
+			MMDB_get_value(&found.entry, &data, "country_code", NULL) == MMDB_SUCCESS &&
+			data.data_size == 2 && memcmp(data.utf8_string, "CN", 2) == 0;
+		/* In a database of IPv6 the netmask counts from its root. */
+		unsigned bits = db->metadata.ip_version == 6 ? 128 : 32;
+		uint64_t size = UINT64_C(1)
+				<< (bits - found.netmask > 32 ? 32 : bits - found.netmask);
+		uint64_t last = (first / size + 1) * size - 1;
+		uint32_t ends[] = {htonl((uint32_t)first), htonl((uint32_t)last)};
+		for (size_t i = 0; i < COUNT(ends); i++) {
+			icp_place_t place;
+			icp_address_t address = {.family = 4};
+			memcpy(address.bytes, &ends[i], sizeof ends[i]);
+			icp_ranges_find(ranges, &address, &place);
+			assert_int_equal(place.mainland, wanted);
+		}
+		first = last + 1;
+	}
+	assert_true(networks > 100000);
+}
+
 /*! Compares all that is found in a real database with what libmaxminddb says by itself. */
 static void test_real_database(void **state)
 {
@@ -464,6 +591,7 @@ static void test_real_database(void **state)
 		mainland += wanted;
 	}
 	assert_true(mainland > 1000);
+	assert_every_network(ranges, &db);
 	assert_place(ranges, "114.114.114.114", true, "");
 	assert_place(ranges, "2400:3200::1", true, "");
 	assert_place(ranges, "8.8.8.8", false, "");
@@ -481,6 +609,9 @@ int main(void)
 		IN_FILES(test_hostile_records),
 		IN_FILES(test_hostile_metadata),
 		IN_FILES(test_odd_trees),
+		IN_FILES(test_tangles),
+		IN_FILES(test_ipv4_in_one_range),
+		IN_FILES(test_ipv4_in_other_places),
 		IN_FILES(test_truncated),
 		IN_FILES(test_any_octet_changed),
 		IN_FILES(test_not_a_database),
