@@ -226,38 +226,6 @@ static int make_events(icp_daemon_t *daemon, icp_diag_t *diag)
 	return good ? ICP_EOK : no_memory(diag);
 }
 
-/*! What a daemon before this one had begun. A feed that it had loaded, but not moved, is moved now.
- */
-static void recover(icp_daemon_t *daemon)
-{
-	icp_spool_loading_t loading;
-	icp_diag_t diag = {""};
-	if (icp_spool_recover(&daemon->spool, &loading, &diag) != ICP_EOK) {
-		icp_log(ICP_LOG_ERROR, "%s", diag.text);
-	}
-	daemon->scanned = icp_daemon_now();
-	if (icp_spool_scan(&daemon->spool, daemon->scanned, &diag) != ICP_EOK) {
-		icp_log(ICP_LOG_ERROR, "%s", diag.text);
-	}
-	icp_spool_feed_t *feed =
-		loading.base[0] != '\0' ? icp_spool_find(&daemon->spool, loading.base) : NULL;
-	if (feed == NULL) {
-		if (loading.base[0] != '\0') {
-			icp_spool_forget(&daemon->spool);
-		}
-		return;
-	}
-	if (feed->state == ICP_SPOOL_GOOD && feed->full &&
-		memcmp(feed->sha256, loading.sha256, sizeof feed->sha256) == 0 &&
-		daemon->holds.there && daemon->info.generation > loading.generation &&
-		daemon->info.base == loading.sequence) {
-		icp_daemon_leave(daemon, feed, ICP_SPOOL_DONE,
-			strdup("loaded; the daemon ended before it could say so\n"));
-	} else {
-		icp_spool_forget(&daemon->spool);
-	}
-}
-
 static int open_all(icp_daemon_t *daemon, icp_diag_t *diag)
 {
 	int ret = make_events(daemon, diag);
@@ -282,6 +250,7 @@ int icp_daemon_open(
 		.store_given = store != NULL,
 		.spool = {.directory = -1},
 		.inotify = -1,
+		.notify = {.socket = -1},
 		.job = {.child = {.pipe = -1}},
 		.follow = {.child = {.pipe = -1}},
 		.scanned = INT64_MIN,
@@ -299,7 +268,6 @@ int icp_daemon_open(
 				.last = {.began = ICP_TIME_NONE},
 			},
 	};
-	icp_notify_open(&daemon->notify, (uint64_t)getpid());
 	int ret = icp_config_load(&daemon->config, icp_config_path(config_path), diag);
 	if (ret == ICP_EOK) {
 		daemon->store = strdup(store != NULL ? store : daemon->config.store);
@@ -322,9 +290,12 @@ int icp_daemon_open(
 
 int icp_daemon_run(icp_daemon_t *daemon)
 {
+	icp_diag_t diag = {""};
+	icp_notify_open(&daemon->notify, (uint64_t)getpid());
 	daemon->state.paused = icp_spool_is_paused(&daemon->spool, daemon->paused_why);
-	icp_daemon_read_store(daemon);
-	recover(daemon);
+	if (icp_spool_recover(&daemon->spool, &daemon->loading, &diag) != ICP_EOK) {
+		icp_log(ICP_LOG_ERROR, "%s", diag.text);
+	}
 	icp_log(ICP_LOG_NOTICE, "version %s, spool %s, store %s", ICP_VERSION, daemon->spool_path,
 		daemon->store);
 	icp_daemon_tick(daemon);

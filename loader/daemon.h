@@ -28,6 +28,7 @@
 #include "loader/log.h"
 #include "loader/notify.h"
 #include "loader/spool.h"
+#include "loader/spool_move.h"
 #include "loader/spool_order.h"
 
 #define ICP_DAEMON_SIGNALS 3 /*!< That it takes as orders. */
@@ -71,6 +72,9 @@ typedef struct {
 	icp_spool_store_t holds;
 	icp_store_info_t info; /*!< Of the current generation, if there is one. */
 	char paused_why[32];
+	/*! A full feed that a daemon before this one was loading; until it is known whether it was.
+	 */
+	icp_spool_loading_t loading;
 
 	icp_daemon_job_t job;
 	bool rollback_wanted;

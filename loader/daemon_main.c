@@ -5,10 +5,14 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "core/fault.h"
 #include "loader/daemon.h"
 #include "loader/options.h"
+
+#define TRIES 10
+#define PAUSE_US 100000
 
 enum { OPTION_STORE = 256, OPTION_HELP, OPTION_VERSION };
 
@@ -47,7 +51,13 @@ static int run(const char *config, const char *store)
 {
 	static icp_daemon_t daemon;
 	icp_diag_t diag = {""};
-	int ret = icp_daemon_open(&daemon, config, store, &diag);
+	int ret;
+	/* A daemon that was killed may leave a child that holds what it held for a moment. */
+	for (int tries = TRIES;
+		(ret = icp_daemon_open(&daemon, config, store, &diag)) == ICP_EBUSY && tries > 0;
+		tries--) {
+		usleep(PAUSE_US);
+	}
 	if (ret != ICP_EOK) {
 		icp_log(ICP_LOG_ERROR, "%s", diag.text[0] != '\0' ? diag.text : icp_strerror(ret));
 		return ret == ICP_ECONFIG ? EXIT_USAGE : EXIT_FAILED;

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*! What is next with the feeds. */
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/inotify.h>
 #include <time.h>
 #include <unistd.h>
@@ -21,6 +23,7 @@
 #define LOOK_MS 20    /* Files come together: what comes within this is looked at once. */
 #define LOOK_PART 4   /* No more than a part of the time is spent on looking. */
 #define FRESH_MS 1000 /* What was seen within this is believed. */
+#define LOCKED_MS 100
 #define MOVE_MS 10000 /* After this a move that failed is tried again. */
 #define STEPS_MAX 256 /* Then the loop has its turn. */
 
@@ -206,6 +209,43 @@ static void scan(icp_daemon_t *daemon)
 	daemon->scan_ms = daemon->scanned - now;
 }
 
+/*! Whether a loader is at work: that of the daemon before may still be in its last call. */
+static bool is_locked(const icp_daemon_t *daemon)
+{
+	char *path;
+	if (asprintf(&path, "%s/lock", daemon->store) < 0) {
+		return true;
+	}
+	int file = open(path, O_RDONLY | O_CLOEXEC);
+	free(path);
+	if (file < 0) {
+		return false;
+	}
+	bool locked = flock(file, LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+	close(file);
+	return locked;
+}
+
+/*! Finds out whether the full feed that the daemon before this one was loading was loaded; then it
+ * only has to be moved. */
+static void recover(icp_daemon_t *daemon)
+{
+	const icp_spool_loading_t *loading = &daemon->loading;
+	icp_spool_feed_t *feed = icp_spool_find(&daemon->spool, loading->base);
+	icp_daemon_read_store(daemon);
+	if (feed != NULL && feed->state == ICP_SPOOL_GOOD && feed->full &&
+		memcmp(feed->sha256, loading->sha256, sizeof feed->sha256) == 0 &&
+		daemon->holds.there && daemon->info.generation > loading->generation &&
+		daemon->info.base == loading->sequence) {
+		icp_log(ICP_LOG_NOTICE, "%s: was loaded by the daemon before", feed->base);
+		icp_daemon_leave(daemon, feed, ICP_SPOOL_DONE,
+			strdup("loaded; the daemon ended before it could say so\n"));
+	} else {
+		icp_spool_forget(&daemon->spool);
+	}
+	daemon->loading.base[0] = '\0';
+}
+
 /*! Does one thing, if there is one to be done now. */
 static bool take_step(icp_daemon_t *daemon)
 {
@@ -219,6 +259,13 @@ static bool take_step(icp_daemon_t *daemon)
 		return false;
 	}
 	scan(daemon);
+	if (daemon->loading.base[0] != '\0') {
+		if (is_locked(daemon)) {
+			set_timer(daemon, LOCKED_MS);
+			return false;
+		}
+		recover(daemon);
+	}
 	int64_t now = icp_daemon_now();
 	icp_spool_next_t next =
 		icp_spool_next(&daemon->spool, &daemon->holds, daemon->state.paused, now);

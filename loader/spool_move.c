@@ -76,9 +76,8 @@ static int move_one(int from, const char *base, int to, const char *as, const ch
 	return rc == 0 || (errno == ENOENT && !is_there(from, base, end)) ? 0 : -1;
 }
 
-/*! The manifest goes last: by it the feed is found if this does not come to its end. All suffixes
- * are tried, as more than one may be why it is rejected. */
-static int move_all(int from, const char *base, int to, const char *as)
+/*! All suffixes are tried, as more than one may be why it is rejected. */
+static int move_files(int from, const char *base, int to, const char *as)
 {
 	for (size_t i = 0; i < ICP_SPOOL_SUFFIXES; i++) {
 		if (move_one(from, base, to, as, icp_spool_suffixes[i]) != 0) {
@@ -86,6 +85,18 @@ static int move_all(int from, const char *base, int to, const char *as)
 		}
 	}
 	return move_one(from, base, to, as, ".json");
+}
+
+/*! Moves all that there is of a feed to its place. The manifest goes last: by it the feed is found
+ * if this does not come to its end. */
+static int move_all(const icp_spool_t *spool, const char *base, int to, const char *as)
+{
+	char report[NAME_MAX + 1];
+	snprintf(report, sizeof report, "%s" ICP_SPOOL_REPORT, as);
+	if (renameat(spool->directory, ICP_SPOOL_REPORT, to, report) != 0 && errno != ENOENT) {
+		return -1;
+	}
+	return move_files(spool->directory, base, to, as);
 }
 
 int icp_spool_begin(const icp_spool_t *spool, const icp_spool_feed_t *feed, uint64_t generation,
@@ -119,8 +130,7 @@ int icp_spool_recover(const icp_spool_t *spool, icp_spool_loading_t *loading, ic
 		loading->generation = journal.generation;
 		return ICP_EOK;
 	}
-	if (move_all(spool->directory, journal.base, spool->places[journal.place], journal.as) !=
-		0) {
+	if (move_all(spool, journal.base, spool->places[journal.place], journal.as) != 0) {
 		return failed(spool, journal.base, diag);
 	}
 	icp_spool_forget(spool);
@@ -132,7 +142,6 @@ int icp_spool_move(const icp_spool_t *spool, const icp_spool_feed_t *feed,
 	char as[ICP_SPOOL_BASE_MAX + 32], icp_diag_t *notice, icp_diag_t *diag)
 {
 	int to = spool->places[place];
-	char name[NAME_MAX + 1];
 	notice->text[0] = '\0';
 	icp_spool_journal_t journal;
 	/* A move that failed half-way goes on under the name that it began with. */
@@ -147,15 +156,16 @@ int icp_spool_move(const icp_spool_t *spool, const icp_spool_feed_t *feed,
 	journal = (icp_spool_journal_t){.what = ICP_SPOOL_MOVING, .place = place};
 	snprintf(journal.base, sizeof journal.base, "%s", feed->base);
 	snprintf(journal.as, sizeof journal.as, "%s", as);
-	/* Without room for it the move may still come to its end. */
+	/* The report is there before the journal speaks of it. Without room for either the move may
+	 * still come to its end. */
+	if (icp_spool_write_file(spool->directory, ICP_SPOOL_REPORT, report, strlen(report)) != 0) {
+		(void)failed(spool, ICP_SPOOL_REPORT, notice);
+		unlinkat(spool->directory, ICP_SPOOL_REPORT, 0);
+	}
 	if (icp_spool_journal_write(spool->directory, &journal) != 0) {
 		(void)failed(spool, ICP_SPOOL_JOURNAL, notice);
 	}
-	snprintf(name, sizeof name, "%s" ICP_SPOOL_REPORT, as);
-	if (icp_spool_write_file(to, name, report, strlen(report)) != 0) {
-		(void)failed(spool, name, notice);
-	}
-	if (move_all(spool->directory, feed->base, to, as) != 0) {
+	if (move_all(spool, feed->base, to, as) != 0) {
 		return failed(spool, feed->base, diag);
 	}
 	icp_spool_forget(spool);
@@ -177,7 +187,7 @@ int icp_spool_take_back(const icp_spool_t *spool, const char *base, icp_diag_t *
 		return icp_fail(
 			diag, ICP_EINVAL, "%s: no such feed in the spool, done or rejected", base);
 	}
-	if (move_all(spool->places[place], base, spool->directory, base) != 0) {
+	if (move_files(spool->places[place], base, spool->directory, base) != 0) {
 		return failed(spool, base, diag);
 	}
 	snprintf(report, sizeof report, "%s" ICP_SPOOL_REPORT, base);

@@ -74,6 +74,9 @@ class World:
             for name in names:
                 assert daemon.is_in(place, name), f"{name}: {place}"
         assert daemon.sequence() == self.sequence
+        # Each full feed made one generation: none was loaded twice.
+        fulls = [name for name in self.good if name.startswith("full")]
+        assert daemon.store.status()["generation"] == len(fulls), daemon.log()
         assert daemon.store.dump() == self.state
         verified = daemon.store.verify()
         assert verified.returncode == 0, verified.stdout + verified.stderr
@@ -87,7 +90,13 @@ def test_killed_at_random(make_daemon):
     print(f"seed {SEED}, {ROUNDS} kills")
     daemon = make_daemon()
     world = World(daemon, chance)
-    daemon.spool.mkdir()
+    # A first generation, or a number may be left out: without a link to a current one it is not known
+    # which is half made.
+    daemon.start()
+    first = world.make_full()
+    world.good.append(first.name)
+    daemon.ends_in("done", daemon.drop(first))
+    daemon.kill()
     last = 0
     for _ in range(ROUNDS):
         world.drop_some()
@@ -152,9 +161,11 @@ def test_a_move_is_ended(make_daemon):
     daemon.kill()
     daemon.full(state_of("a.cn"), 1, "b.csv")
     os.rename(daemon.spool / "b.csv", daemon.spool / "rejected" / "b~x.csv")
+    (daemon.spool / ".report").write_text("why", encoding="ascii")
     (daemon.spool / ".journal").write_text(
         '{"moving":"b.csv","to":"rejected","as":"b~x.csv"}', encoding="ascii")
     daemon.start()
     wait_until((daemon.spool / "rejected" / "b~x.csv.json").exists, daemon.log)
+    assert daemon.report("rejected", "b~x.csv") == "why"
     assert daemon.is_empty() and not (daemon.spool / ".journal").exists()
     assert daemon.store.status()["generation"] == 1

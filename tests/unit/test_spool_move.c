@@ -102,6 +102,7 @@ static void test_recover(void **state)
 			.place = ICP_SPOOL_REJECTED,
 			.as = "f~1.csv"};
 		put(site, "f.csv", "full", 1);
+		write_file(site, ICP_SPOOL_REPORT, "why");
 		assert_int_equal(icp_spool_journal_write(site->spool.directory, &journal), 0);
 		if (step > 0) {
 			assert_int_equal(
@@ -115,6 +116,7 @@ static void test_recover(void **state)
 		}
 		assert_int_equal(icp_spool_recover(&site->spool, &loading, &site->diag), ICP_EOK);
 		assert_string_equal(loading.base, "");
+		assert_text(site, "rejected/f~1.csv.report", "why");
 		assert_true(is_there(site, "rejected/f~1.csv") &&
 			    is_there(site, "rejected/f~1.csv.json"));
 		assert_false(is_there(site, "f.csv") || is_there(site, "f.csv.json") ||
