@@ -7,7 +7,7 @@ import random
 import socket
 import subprocess
 
-from operator_tool import BUILD
+from operator_tool import BUILD, ROWS, Place, load, write_feed
 
 # Below what the kernel gives to clients; see tests/e2e/harness.py.
 PORTS = (20000, 29999)
@@ -84,3 +84,32 @@ class HttpAlone:
 
     def open_files(self):
         return len(os.listdir(f"/proc/{self.process.pid}/fd"))
+
+
+class Server:
+    """A store of the test's own under a server."""
+
+    def __init__(self, stack, directory, loaded=True, **daemon):
+        self.place = Place(directory)
+        if loaded:
+            write_feed(self.place.feed, ROWS)
+            load(self.place.store, self.place.feed)
+        self.port = free_port()
+        # Nothing of this is made.
+        self.conf = self.place.config(daemon={"http": f"127.0.0.1:{self.port}", **daemon})
+        self.http = stack.enter_context(HttpAlone(self.conf))
+
+    def fetch(self, path="/metrics", **options):
+        return fetch(self.port, path, **options)
+
+    def samples(self):
+        status, _, body = self.fetch()
+        assert status == 200
+        return samples(body)
+
+    def health(self):
+        """Status, and the lines without the first word's."""
+        status, _, body = self.fetch("/healthz")
+        first, *lines = body.splitlines()
+        assert first == {200: "healthy", 503: "unhealthy"}[status]
+        return status, lines

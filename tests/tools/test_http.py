@@ -1,56 +1,19 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What the daemon tells over HTTP, and clients that mean it harm."""
+"""What the daemon tells over HTTP."""
 
 import json
 import os
-import random
-import select
 import socket
-import threading
 import time
 from contextlib import ExitStack
 
 import pytest
 
 from counting import Resolver
-from http_alone import PATHS, HttpAlone, fetch, free_port, samples
-from operator_tool import (LOADER, ROWS, Place, icpgate, load, run, wait_until,
-                           write_feed)
+from http_alone import PATHS, HttpAlone, Server, fetch, free_port
+from operator_tool import LOADER, ROWS, Place, icpgate, load, run, write_feed
 
-CONNECTIONS_MAX = 64
-HEAD_MAX = 8192
-# No connection lives longer; with room for a busy machine.
-LIFE = 10
 DEADLINE = 60
-
-
-class Server:
-    """A store of the test's own under a server."""
-
-    def __init__(self, stack, directory, loaded=True, **daemon):
-        self.place = Place(directory)
-        if loaded:
-            write_feed(self.place.feed, ROWS)
-            load(self.place.store, self.place.feed)
-        self.port = free_port()
-        # Nothing of this is made.
-        self.conf = self.place.config(daemon={"http": f"127.0.0.1:{self.port}", **daemon})
-        self.http = stack.enter_context(HttpAlone(self.conf))
-
-    def fetch(self, path="/metrics", **options):
-        return fetch(self.port, path, **options)
-
-    def samples(self):
-        status, _, body = self.fetch()
-        assert status == 200
-        return samples(body)
-
-    def health(self):
-        """Status, and the lines without the first word's."""
-        status, _, body = self.fetch("/healthz")
-        first, *lines = body.splitlines()
-        assert first == {200: "healthy", 503: "unhealthy"}[status]
-        return status, lines
 
 
 @pytest.fixture(name="stack")
@@ -306,185 +269,6 @@ def test_a_port_in_use(server):
     assert process.stdout == f"daemon.http: 127.0.0.1:{server.port}: Address already in use\n"
 
 
-# Clients that mean harm.
-
-
-def connect(port):
-    made = socket.create_connection(("127.0.0.1", port), timeout=DEADLINE)
-    made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    return made
-
-
-def send_raw(port, octets):
-    """What comes back until the end."""
-    answer = b""
-    with connect(port) as client:
-        try:
-            client.sendall(octets)
-            client.shutdown(socket.SHUT_WR)
-        except OSError:
-            pass
-        try:
-            while piece := client.recv(65536):
-                answer += piece
-        except ConnectionError:
-            pass
-    return answer
-
-
-def is_refusal(answer):
-    """Nothing, or an error."""
-    return answer == b"" or answer.split(b" ")[1][:1] in (b"4", b"5")
-
-
-LINE = b"GET /metrics HTTP/1.1\r\n"
-
-
-@pytest.mark.parametrize("octets", [
-    LINE + b"A: " + b"x" * HEAD_MAX + b"\r\n\r\n",
-    LINE + b"A: b\r\n" * 5000 + b"\r\n",
-    LINE + b"x" * 1000000,
-    b"GET /" + b"x" * HEAD_MAX + b" HTTP/1.1\r\n\r\n",
-    b"x" * 3000000,
-    b"\r\n" * 100000,
-    LINE + b"no colon\r\n\r\n",
-    b"GET\r\n\r\n",
-    b"GET /metrics\r\n\r\n",
-    b"GET /metrics HTTP/9.9\r\n\r\n",
-    b"GET /metrics HTTP/1.1 HTTP/1.1\r\n\r\n",
-    b" \r\n\r\n",
-    b"\0" * 100,
-    bytes(range(256)) * 10,
-    b"\x16\x03\x01\x02\0\x01\0\x01\xfc\x03\x03" + b"\0" * 500,
-    b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
-    b"POST /metrics HTTP/1.1\r\nContent-Length: 1000000000000\r\n\r\n" + b"x" * 100000,
-    b"GET /metrics HTTP/1.1\r\nContent-Length: 5\r\n\r\nhello",
-    b"GET /metrics HTTP/1.1\r\nContent-Length: -1\r\n\r\n",
-    b"GET /metrics HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nffffffffffffffff\r\n",
-    b"POST /metrics HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
-])
-def test_garbage_is_refused(shared, octets):
-    answer = send_raw(shared.port, octets)
-    assert is_refusal(answer), answer[:300]
-    assert shared.fetch("/healthz")[0] == 200
-
-
-def test_the_largest_head_that_is_taken(shared):
-    head = LINE + b"A: " + b"x" * (HEAD_MAX - 200) + b"\r\n\r\n"
-    assert send_raw(shared.port, head).startswith(b"HTTP/1.1 200 OK\r\n")
-
-
-def test_random_octets(shared):
-    """Requests with some octets changed, left out or put twice."""
-    choose = random.Random(6)
-    whole = LINE + b"Host: localhost\r\nUser-Agent: x\r\nAccept: */*\r\nContent-Length: 0\r\n\r\n"
-    for _ in range(300):
-        octets = bytearray(whole)
-        for _ in range(choose.randint(1, 6)):
-            at = choose.randrange(len(octets))
-            change = choose.randrange(3)
-            if change == 0:
-                octets[at] = choose.randrange(256)
-            elif change == 1:
-                del octets[at:at + choose.randint(1, 20)]
-            else:
-                octets[at:at] = octets[:choose.randrange(60)]
-            octets = octets or bytearray(b"\r")
-        answer = send_raw(shared.port, bytes(octets))
-        assert answer == b"" or answer.startswith(b"HTTP/1."), (bytes(octets), answer[:100])
-    assert shared.fetch()[0] == 200
-
-
-def test_clients_that_go_away(shared):
-    """Before the answer, in the midst of it, and by a reset."""
-    for path in PATHS:
-        for _ in range(20):
-            client = connect(shared.port)
-            client.sendall(f"GET {path} HTTP/1.1\r\n\r\n".encode())
-            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
-            client.close()
-    assert shared.fetch()[0] == 200
-
-
-def test_a_pipeline_gets_one_answer(shared):
-    answer = send_raw(shared.port, b"GET /healthz HTTP/1.1\r\n\r\n" * 50)
-    assert answer.count(b"HTTP/1.1 200 OK") == 1
-
-
-def ends_within(clients, seconds):
-    """Waits until the server has ended all of these."""
-    waiting = set(clients)
-    deadline = time.monotonic() + seconds
-    while waiting:
-        left = deadline - time.monotonic()
-        assert left > 0, f"{len(waiting)} connections still there"
-        for client in select.select(list(waiting), [], [], left)[0]:
-            try:
-                ended = client.recv(65536) == b""
-            except ConnectionError:
-                ended = True
-            if ended:
-                waiting.remove(client)
-
-
-def test_slow_clients_are_ended(shared):
-    """One says nothing, one does not end its head, and one sends an octet now and then."""
-    with ExitStack() as stack:
-        silent, half, slow = [stack.enter_context(connect(shared.port)) for _ in range(3)]
-        half.sendall(LINE + b"Host: x\r\n")
-        slow.sendall(LINE + b"A: ")
-
-        def is_over():
-            try:
-                slow.send(b"x")
-            except OSError:
-                return True
-            return bool(select.select([slow], [], [], 0)[0]) and slow.recv(1000) == b""
-
-        began = time.monotonic()
-        wait_until(is_over, "the slow one is ended", seconds=DEADLINE)
-        # Not at once: it had its time.
-        assert time.monotonic() - began > LIFE / 2
-        ends_within([silent, half], DEADLINE)
-    assert shared.fetch()[0] == 200
-
-
-def test_one_that_does_not_read_is_ended(shared):
-    before = shared.http.open_files()
-    with connect(shared.port) as client:
-        client.sendall(b"GET /metrics HTTP/1.1\r\n\r\n")
-        # All of it fits into the kernel's buffers, and the server is done with it.
-        wait_until(lambda: shared.http.open_files() <= before, "the server closed it")
-
-
-def test_five_hundred_that_say_nothing_keep_nobody_waiting(shared):
-    before = shared.http.open_files()
-    with ExitStack() as stack:
-        idle = []
-        for number in range(500):
-            client = stack.enter_context(connect(shared.port))
-            if number % 2:
-                client.sendall(b"GET /metrics HTT")
-            idle.append(client)
-        for path in PATHS:
-            assert shared.fetch(path)[0] == 200
-        # It has seen to all that came before these; a few may be on their way out.
-        assert shared.http.open_files() <= before + CONNECTIONS_MAX + 10
-        # Those that came first had to go.
-        ends_within(idle[:500 - CONNECTIONS_MAX - len(PATHS)], DEADLINE)
-    wait_until(lambda: shared.http.open_files() <= before + 1, "nothing is left of them")
-
-
-def test_nothing_is_left_behind(shared):
-    for path in PATHS:
-        shared.fetch(path)
-    before = shared.http.open_files()
-    for _ in range(100):
-        for path in PATHS:
-            assert shared.fetch(path)[0] in (200, 503)
-    wait_until(lambda: shared.http.open_files() <= before, "all is closed")
-
-
 def test_generations_come_and_go_under_scrapes(server):
     """Each answer is of one generation, whatever the loader does meanwhile."""
     for number in range(2, 6):
@@ -508,35 +292,3 @@ def test_the_store_is_not_held(server):
     assert not any(str(server.place.store) in path for path in files())
     status = json.loads(run(LOADER, "--store", server.place.store, "status", "--json").stdout)
     assert status["readers"]["slots"] == 0
-
-
-def test_files_that_lose_their_pages_under_scrapes(server):
-    """Somebody truncates the generation, its lock file and the counters again and again."""
-    store = server.place.store
-    generation = store / "generations" / "0000000001.mdb"
-    with Resolver(store) as resolver:
-        resolver.order("judged", 0, "block", "unfiled", 1, 7)
-    files = [generation, generation.with_name(generation.name + "-lock"), store / "stats"]
-    whole = {path: path.read_bytes() for path in files}
-    ended = threading.Event()
-
-    def damage():
-        choose = random.Random(7)
-        while not ended.is_set():
-            path = choose.choice(files)
-            os.truncate(path, choose.choice([0, 100, 4096, 8192, len(whole[path]) // 2]))
-            with open(path, "r+b") as file:
-                file.write(whole[path])
-
-    thread = threading.Thread(target=damage)
-    thread.start()
-    try:
-        seen = set()
-        for number in range(600):
-            seen.add(server.fetch(PATHS[number % 3])[0])
-    finally:
-        ended.set()
-        thread.join()
-    # It met both states, and none of them was its end.
-    assert seen == {200, 503}
-    assert server.samples()["icpgate_store_readable"] == 1
