@@ -182,12 +182,16 @@ static void on_request(struct evhttp_request *request, void *context)
 {
 	icp_server_t *server = context;
 	struct evhttp_connection *http = evhttp_request_get_connection(request);
-	int number = http != NULL ? number_of(server, evhttp_connection_get_bufferevent(http)) : -1;
+	struct bufferevent *buffers = evhttp_connection_get_bufferevent(http);
+	int number = number_of(server, buffers);
 	if (number >= 0 && server->connections[number].http == http) {
 		leave_row(server, number);
 		join_row(server, number);
 	}
 	icp_service_answer(server->service_of(server->context), request);
+	/* libevent drops an answer when it reads that the client will send no more. It goes on
+	 * reading when the answer is sent. */
+	bufferevent_disable(buffers, EV_READ);
 }
 
 static socklen_t fill_address(const icp_endpoint_t *endpoint, struct sockaddr_storage *storage)

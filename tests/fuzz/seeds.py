@@ -12,6 +12,7 @@ import dns.edns
 import dns.message
 import dns.rrset
 
+from seeds_blockpage import REQUEST, TEMPLATE
 from seeds_files import CONFIG, FEED, MANIFEST
 from seeds_pages import PAGES
 
@@ -388,8 +389,10 @@ SEEDS = {
     "name_wire": NAME_WIRE,
     "pages": PAGES,
     "rdata": RDATA,
+    "request": REQUEST,
     "resolve": RESOLVE,
     "row": ROW,
+    "template": TEMPLATE,
     "time": TIME,
 }
 
