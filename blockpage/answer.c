@@ -191,9 +191,8 @@ static bool find_host(struct evhttp_request *request, const char **host)
 		}
 	}
 	/* libevent takes what follows "//" for a host too, though it is a path. */
-	const char *given = uri != NULL && evhttp_uri_get_scheme(uri) != NULL
-				    ? evhttp_uri_get_host(uri)
-				    : NULL;
+	const char *given =
+		uri != NULL && evhttp_uri_get_scheme(uri) != NULL ? evhttp_uri_get_host(uri) : NULL;
 	if (given != NULL) {
 		*host = given;
 	}

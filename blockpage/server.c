@@ -15,11 +15,11 @@
 #include <sys/socket.h>
 #include <time.h>
 
-#define HEAD_MAX 16384  /*!< Octets of a request's line and headers. */
-#define BODY_MAX 65536  /*!< Octets of a body that is read, and thrown away. */
-#define BACKLOG 1024    /*!< Connections that wait to be accepted. */
-#define PORT_DEFAULT 80 /*!< Of the block addresses. */
-#define FILES_SPARE 64  /*!< Descriptors that are not for connections. */
+#define HEAD_MAX 16384           /*!< Octets of a request's line and headers. */
+#define BODY_MAX 65536           /*!< Octets of a body that is read, and thrown away. */
+#define BACKLOG 1024             /*!< Connections that wait to be accepted. */
+#define PORT_DEFAULT 80          /*!< Of the block addresses. */
+#define FILES_SPARE ((size_t)64) /*!< Descriptors that are not for connections. */
 
 /*! A connection; its place in the list is the number of its descriptor. */
 typedef struct {

@@ -58,9 +58,9 @@ static size_t escape(const char *text, size_t length, char *out)
 			out[used++] = text[i];
 			continue;
 		}
-		size_t size = strlen(entity);
-		memcpy(out + used, entity, size);
-		used += size;
+		while (*entity != '\0') {
+			out[used++] = *entity++;
+		}
 	}
 	return used;
 }

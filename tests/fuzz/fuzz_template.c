@@ -29,7 +29,7 @@ static char *render(const icp_template_t *parsed, unsigned page_case, const icp_
 	must(*length <= room, "a page fits");
 	size_t at = 0;
 	size_t inside;
-	for (const char *style; (style = icp_template_style(settled, &at, &inside)) != NULL;) {
+	while (icp_template_style(settled, &at, &inside) != NULL) {
 		must(inside <= *length, "a style is of the page");
 	}
 	icp_template_free(settled);
