@@ -8,6 +8,8 @@ ICP_POSTGRES     directory of a PostgreSQL server's programs; default: the newes
                  (tests/tools only)
 ICP_PRELOAD      library that Unbound is started with: that of a sanitizer, for a module built with it
 ICP_TESTBOUND    and ICP_TESTDATA: see tests/replay/test_replay.py; unset: no replays
+ICP_AXE          axe-core's axe.min.js; default: that of tools/get-axe (tests/blockpage only)
+ICP_CHROMIUM     and ICP_CHROMEDRIVER; default: those in PATH (tests/blockpage only)
 ICP_SHARED_DATA  directory with cn-domains.txt.zst and country.mmdb.zst; unset: those tests skip
 """
 
