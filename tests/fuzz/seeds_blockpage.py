@@ -10,6 +10,7 @@ REQUEST = {
     "escapes": b"a.cn\nen\nname=%61%2e%63n&lang=%65%6e",
     "international": "WWW.例子。中国:8080\nzh-TW\nname=%e4%be%8b.cn".encode(),
     "name": b"www.example.cn:8080\nen-GB,en;q=0.9,zh;q=0.8\nlang=en",
+    "number-and-a-stop-of-uts-46": "2｡".encode(),
     "number": b"0x7f.1\nzh;q=0, *;q=0.5\n&&name=&",
     "nul": b"a\0b\nen\0zh\nname=a\0b",
     "weights": b"a.cn\nzh;q=0.001;q=1,en;q=1.000,,;,*;q=2\nlang=zh",
