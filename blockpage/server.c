@@ -147,6 +147,9 @@ static void take_arrival(icp_server_t *server, struct bufferevent *buffers)
 		evhttp_connection_free(http);
 		return;
 	}
+	if (server->connections[number].http != NULL) {
+		leave_row(server, number); /* libevent did not tell of its end. */
+	}
 	evhttp_connection_set_closecb(http, on_close, server);
 	server->connections[number].http = http;
 	join_row(server, number);

@@ -33,6 +33,7 @@ TEMPLATE = {
     "section-over-a-tag": template(b"<p a=\"{{#first}}\">{{/}}"),
     "section-without-end": template(b"{{#first second text}}"),
     "style": template(b"<style media=print>{{style}}</style><STYLE>a</STYLE>{{text}}"),
+    "nothing-behind-a-section": template(b"{{^url}}c{{/}}{{text}}}", 0b1101, 0b0010),
     "unknown": template(b"\n{{what}}"),
     "unquoted": template(b"<p a=b{{text}}>"),
 }
