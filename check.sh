@@ -242,7 +242,7 @@ manuals() {
 scripts() {
 	local -a list
 	mapfile -t list < <(grep -lsE '^#!(/bin/sh|/usr/bin/env bash)$' \
-		./*.sh .ci/* tools/* conf/*/* tests/*/*)
+		./*.sh .ci/* tools/* conf/*/* debian/*.postrm debian/tests/* tests/*/*)
 	shellcheck "${list[@]}"
 }
 
@@ -261,7 +261,7 @@ installation() {
 		lib/icpgate/icpgate.so; do
 		test -x "$work/stage$prefix/$file"
 	done
-	for file in icpgate.conf.example filing.sql; do
+	for file in icpgate.conf.example filing.sql unbound.conf.example; do
 		test -s "$work/stage$prefix/etc/icpgate/$file"
 	done
 	for file in doc/*.[1578]; do

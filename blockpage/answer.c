@@ -24,6 +24,14 @@ static void add(struct evhttp_request *request, const char *key, const char *val
 	evhttp_add_header(evhttp_request_get_output_headers(request), key, value);
 }
 
+static void add_close(struct evhttp_request *request)
+{
+	struct evkeyvalq *output = evhttp_request_get_output_headers(request);
+	if (evhttp_find_header(output, "Connection") == NULL) {
+		add(request, "Connection", "close");
+	}
+}
+
 /*! What all answers bear. */
 static void add_common(struct evhttp_request *request, const char *type)
 {
@@ -36,7 +44,7 @@ static void add_common(struct evhttp_request *request, const char *type)
 	if ((method != EVHTTP_REQ_GET && method != EVHTTP_REQ_HEAD) ||
 		evhttp_find_header(input, "Content-Length") != NULL ||
 		evhttp_find_header(input, "Transfer-Encoding") != NULL) {
-		add(request, "Connection", "close");
+		add_close(request);
 	}
 }
 
@@ -73,7 +81,7 @@ static void send_bad(struct evhttp_request *request, const char *text)
 	/* The version is what the client says, and goes into the answer. */
 	request->major = 1;
 	request->minor = 1;
-	add(request, "Connection", "close");
+	add_close(request);
 	send_text(request, HTTP_BADREQUEST, "Bad Request", "text/plain; charset=utf-8", text);
 }
 
@@ -190,7 +198,9 @@ static bool find_host(struct evhttp_request *request, const char **host)
 			count++;
 		}
 	}
-	const char *given = uri != NULL ? evhttp_uri_get_host(uri) : NULL;
+	/* libevent takes what follows "//" for a host too, though it is a path. */
+	const char *given =
+		uri != NULL && evhttp_uri_get_scheme(uri) != NULL ? evhttp_uri_get_host(uri) : NULL;
 	if (given != NULL) {
 		*host = given;
 	}

@@ -28,22 +28,21 @@ static bool is_address(const char *text, size_t length)
 	return icp_address_parse(&address, text, length) == ICP_EOK;
 }
 
-/*! "127.1", "0x7f.1" and "2130706433" are addresses to browsers, which look at the last label. */
-static bool ends_in_number(const char *text, size_t length)
+/*!
+ * "127.1", "0x7f.1" and "2130706433" are addresses to browsers, which look at the last label. The
+ * name's text is asked, as a dot has several forms.
+ */
+static bool ends_in_number(const icp_name_t *name)
 {
-	if (length > 0 && text[length - 1] == '.') {
-		length--;
+	char text[ICP_NAME_TEXT_MAX];
+	icp_name_format(name, text);
+	const char *dot = strrchr(text, '.');
+	const char *label = dot != NULL ? dot + 1 : text;
+	size_t length = strlen(label);
+	if (label[0] == '0' && label[1] == 'x') {
+		return strspn(label + 2, "0123456789abcdef") == length - 2;
 	}
-	size_t start = length;
-	while (start > 0 && text[start - 1] != '.') {
-		start--;
-	}
-	const char *label = text + start;
-	size_t rest = length - start;
-	if (rest >= 2 && label[0] == '0' && (label[1] == 'x' || label[1] == 'X')) {
-		return strspn(label + 2, "0123456789abcdefABCDEF") >= rest - 2;
-	}
-	return rest > 0 && strspn(label, "0123456789") >= rest;
+	return strspn(label, "0123456789") == length;
 }
 
 /*! Cuts ":80" off, and ":" alone. */
@@ -93,10 +92,13 @@ enum icp_host icp_request_host(icp_name_t *name, const char *text)
 	if (length == 0) {
 		return ICP_HOST_NONE;
 	}
-	if (is_address(text, length) || ends_in_number(text, length)) {
+	if (is_address(text, length)) {
 		return ICP_HOST_ADDRESS;
 	}
-	return icp_name_parse(name, text, length, NULL) == ICP_EOK ? ICP_HOST_NAME : ICP_HOST_BAD;
+	if (icp_name_parse(name, text, length, NULL) != ICP_EOK) {
+		return ICP_HOST_BAD;
+	}
+	return ends_in_number(name) ? ICP_HOST_ADDRESS : ICP_HOST_NAME;
 }
 
 /*! Reads a weight of 0 to 1 with three decimals. WEIGHT_UNSET: it is none. */

@@ -15,11 +15,12 @@
 #include <sys/socket.h>
 #include <time.h>
 
-#define HEAD_MAX 16384  /*!< Octets of a request's line and headers. */
-#define BODY_MAX 65536  /*!< Octets of a body that is read, and thrown away. */
-#define BACKLOG 1024    /*!< Connections that wait to be accepted. */
-#define PORT_DEFAULT 80 /*!< Of the block addresses. */
-#define FILES_SPARE 64  /*!< Descriptors that are not for connections. */
+#define HEAD_MAX 16384              /*!< Octets of a request's line and headers. */
+#define BODY_MAX 65536              /*!< Octets of a body that is read, and thrown away. */
+#define BACKLOG 1024                /*!< Connections that wait to be accepted. */
+#define PORT_DEFAULT 80             /*!< Of the block addresses. */
+#define FILES_SPARE ((size_t)64)    /*!< Descriptors that are not for connections. */
+#define FILES_MAX ((rlim_t)1 << 17) /*!< Descriptors that are ever needed. */
 
 /*! A connection; its place in the list is the number of its descriptor. */
 typedef struct {
@@ -147,6 +148,9 @@ static void take_arrival(icp_server_t *server, struct bufferevent *buffers)
 		evhttp_connection_free(http);
 		return;
 	}
+	if (server->connections[number].http != NULL) {
+		leave_row(server, number); /* libevent did not tell of its end. */
+	}
 	evhttp_connection_set_closecb(http, on_close, server);
 	server->connections[number].http = http;
 	join_row(server, number);
@@ -182,12 +186,16 @@ static void on_request(struct evhttp_request *request, void *context)
 {
 	icp_server_t *server = context;
 	struct evhttp_connection *http = evhttp_request_get_connection(request);
-	int number = http != NULL ? number_of(server, evhttp_connection_get_bufferevent(http)) : -1;
+	struct bufferevent *buffers = evhttp_connection_get_bufferevent(http);
+	int number = number_of(server, buffers);
 	if (number >= 0 && server->connections[number].http == http) {
 		leave_row(server, number);
 		join_row(server, number);
 	}
 	icp_service_answer(server->service_of(server->context), request);
+	/* libevent drops an answer when it reads that the client will send no more. It goes on
+	 * reading when the answer is sent. */
+	bufferevent_disable(buffers, EV_READ);
 }
 
 static socklen_t fill_address(const icp_endpoint_t *endpoint, struct sockaddr_storage *storage)
@@ -246,24 +254,29 @@ static int listen_all(icp_server_t *server, const icp_config_t *config, icp_diag
 							      : ret;
 }
 
-/*! Allows this process as many files as it may have, and takes no more connections than that. */
+/*!
+ * Allows this process as many files as it needs, and takes no more connections than it may have.
+ * What comes at once is accepted at once, and closed then: any number may be that of a connection.
+ */
 static int make_room(icp_server_t *server, const icp_config_t *config, icp_diag_t *diag)
 {
 	struct rlimit limit;
-	size_t wanted = (size_t)config->blockpage.connections + FILES_SPARE;
+	rlim_t wanted = config->blockpage.connections + FILES_SPARE;
 	if (getrlimit(RLIMIT_NOFILE, &limit) != 0) {
 		return icp_fail(diag, ICP_ESYS, "limit of open files: %s", strerror(errno));
 	}
-	if (limit.rlim_cur < wanted) {
-		limit.rlim_cur = limit.rlim_max < wanted ? limit.rlim_max : wanted;
-		(void)setrlimit(RLIMIT_NOFILE, &limit);
-	}
-	if (limit.rlim_cur < 2 * FILES_SPARE) {
-		return icp_fail(diag, ICP_ESYS, "no more than %llu files may be open: too few",
+	rlim_t files = limit.rlim_cur < wanted ? wanted : limit.rlim_cur;
+	files = files < FILES_MAX ? files : FILES_MAX;
+	limit.rlim_cur = files < limit.rlim_max ? files : limit.rlim_max;
+	if (setrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur < 2 * FILES_SPARE) {
+		return icp_fail(diag, ICP_ESYS, "no more than %llu files may be open",
 			(unsigned long long)limit.rlim_cur);
 	}
-	server->size = limit.rlim_cur < wanted ? (size_t)limit.rlim_cur : wanted;
-	server->most = (uint32_t)(server->size - FILES_SPARE);
+	server->size = (size_t)limit.rlim_cur;
+	server->most = config->blockpage.connections;
+	if (server->most > server->size - FILES_SPARE) {
+		server->most = (uint32_t)(server->size - FILES_SPARE);
+	}
 	server->connections = calloc(server->size, sizeof *server->connections);
 	return server->connections != NULL ? ICP_EOK : icp_fail(diag, ICP_ENOMEM, "out of memory");
 }

@@ -51,25 +51,28 @@ static int read_file(char **text, size_t *length, const char *path, icp_diag_t *
 	struct stat st;
 	int file = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	if (file < 0 || fstat(file, &st) != 0) {
-		int ret = icp_fail(diag, ICP_ECONFIG, "%s: %s", path, strerror(errno));
+		icp_fail(diag, ICP_ECONFIG, "%s: %s", path, strerror(errno));
 		if (file >= 0) {
 			close(file);
 		}
-		return ret;
+		return ICP_ECONFIG;
 	}
-	if (!S_ISREG(st.st_mode) || st.st_size > ICP_TEMPLATE_SIZE_MAX) {
+	if (!S_ISREG(st.st_mode) || (uint64_t)st.st_size > ICP_TEMPLATE_SIZE_MAX) {
 		close(file);
-		return icp_fail(diag, ICP_ECONFIG, "%s: not a file of at most 256 KiB", path);
+		icp_fail(diag, ICP_ECONFIG, "%s: not a file of at most 256 KiB", path);
+		return ICP_ECONFIG;
 	}
 	char *octets = calloc(1, (size_t)st.st_size + 1);
 	ssize_t size = octets != NULL ? read(file, octets, (size_t)st.st_size) : -1;
 	close(file);
 	if (octets == NULL) {
-		return icp_fail(diag, ICP_ENOMEM, "%s: out of memory", path);
+		icp_fail(diag, ICP_ENOMEM, "%s: out of memory", path);
+		return ICP_ENOMEM;
 	}
 	if (size < 0) {
+		icp_fail(diag, ICP_ECONFIG, "%s: %s", path, strerror(errno));
 		free(octets);
-		return icp_fail(diag, ICP_ECONFIG, "%s: %s", path, strerror(errno));
+		return ICP_ECONFIG;
 	}
 	*text = octets;
 	*length = (size_t)size;
@@ -89,9 +92,14 @@ static int load_file(char **text, size_t *length, const char *directory, const c
 	while (file->name != NULL && strcmp(file->name, name) != 0) {
 		file++;
 	}
-	*text = file->name != NULL ? strndup(file->text, file->length) : NULL;
+	char *copy = file->name != NULL ? strndup(file->text, file->length) : NULL;
+	if (copy == NULL) {
+		icp_fail(diag, ICP_ENOMEM, "%s: out of memory", path);
+		return ICP_ENOMEM;
+	}
+	*text = copy;
 	*length = file->length;
-	return *text != NULL ? ICP_EOK : icp_fail(diag, ICP_ENOMEM, "%s: out of memory", path);
+	return ICP_EOK;
 }
 
 static int load_style(icp_site_t *site, const char *directory, icp_diag_t *diag)

@@ -23,8 +23,8 @@
 
 #include "core/error.h"
 
-#define ICP_TEMPLATE_WORDS_MAX 32 /*!< Cases, and values. */
-#define ICP_TEMPLATE_SIZE_MAX (256 * 1024)
+#define ICP_TEMPLATE_WORDS_MAX 32                  /*!< Cases, and values. */
+#define ICP_TEMPLATE_SIZE_MAX ((size_t)256 * 1024) /*!< Octets. */
 
 /*! Where a value may stand. */
 enum icp_value_kind {

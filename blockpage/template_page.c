@@ -58,9 +58,9 @@ static size_t escape(const char *text, size_t length, char *out)
 			out[used++] = text[i];
 			continue;
 		}
-		size_t size = strlen(entity);
-		memcpy(out + used, entity, size);
-		used += size;
+		while (*entity != '\0') {
+			out[used++] = *entity++;
+		}
 	}
 	return used;
 }
@@ -89,7 +89,7 @@ typedef struct {
 	size_t used;
 } settling_t;
 
-static int settle_text(settling_t *settling, size_t length, bool glue)
+static int settle_text(settling_t *settling, size_t length, bool *glue)
 {
 	icp_template_t *settled = settling->settled;
 	icp_op_t *last = settled->count > 0 ? &settled->ops[settled->count - 1] : NULL;
@@ -98,11 +98,12 @@ static int settle_text(settling_t *settling, size_t length, bool glue)
 	if (length == 0) {
 		return ICP_EOK;
 	}
-	if (glue && last != NULL && last->kind == ICP_OP_TEXT) {
+	if (*glue && last != NULL && last->kind == ICP_OP_TEXT) {
 		last->length += length;
 		return ICP_EOK;
 	}
 	icp_op_t op = {.kind = ICP_OP_TEXT, .text = text, .length = length};
+	*glue = true;
 	return icp_template_add(settled, op) != NULL ? ICP_EOK : ICP_ENOMEM;
 }
 
@@ -131,7 +132,7 @@ static int settle_section(settling_t *settling, const icp_op_t *op, size_t insid
 /*! Settles the steps from first to end. Sections in each other are few. */
 static int settle(settling_t *settling, size_t first, size_t end)
 {
-	bool glue = false; /* Text must not grow over the end of a section that is left. */
+	bool glue = false; /* Text behind a section must not become part of it. */
 	int ret = ICP_EOK;
 	for (size_t i = first; i < end && ret == ICP_EOK; i++) {
 		const icp_op_t *op = &settling->parsed->ops[i];
@@ -142,11 +143,9 @@ static int settle(settling_t *settling, size_t first, size_t end)
 			i = op->end - 1;
 		} else if (op->kind == ICP_OP_TEXT) {
 			memcpy(out, op->text, op->length);
-			ret = settle_text(settling, op->length, glue);
-			glue = true;
+			ret = settle_text(settling, op->length, &glue);
 		} else if ((settling->fixed >> op->value & 1) != 0) {
-			ret = settle_text(settling, write_value(op, settling->values, out), glue);
-			glue = true;
+			ret = settle_text(settling, write_value(op, settling->values, out), &glue);
 		} else {
 			ret = icp_template_add(settling->settled, *op) != NULL ? ICP_EOK
 									       : ICP_ENOMEM;

@@ -12,6 +12,7 @@ import dns.edns
 import dns.message
 import dns.rrset
 
+from seeds_blockpage import HTTP, TEMPLATE
 from seeds_files import CONFIG, FEED, MANIFEST, REQUEST, SPOOL
 from seeds_pages import PAGES
 
@@ -383,6 +384,7 @@ SEEDS = {
     "changes": CHANGES,
     "config": CONFIG,
     "feed": FEED,
+    "http": HTTP,
     "manifest": MANIFEST,
     "name_text": NAME_TEXT,
     "name_wire": NAME_WIRE,
@@ -392,6 +394,7 @@ SEEDS = {
     "resolve": RESOLVE,
     "row": ROW,
     "spool": SPOOL,
+    "template": TEMPLATE,
     "time": TIME,
 }
 

@@ -40,6 +40,8 @@ static void hosts_are_told_apart(void **state)
 		{"2130706433", ICP_HOST_ADDRESS, NULL},
 		{"0x7f.0x1.", ICP_HOST_ADDRESS, NULL},
 		{"example.0X7F", ICP_HOST_ADDRESS, NULL},
+		{"2｡", ICP_HOST_ADDRESS, NULL},
+		{"１２７。０。０。１", ICP_HOST_ADDRESS, NULL},
 		{".", ICP_HOST_BAD, NULL},
 		{"a..b", ICP_HOST_BAD, NULL},
 		{"-a.cn", ICP_HOST_BAD, NULL},

@@ -155,6 +155,7 @@ static void pages_are_the_same_whatever_is_settled(void **state)
 		{"{{#other}}a{{/}}{{^other}}b{{/}}{{#url}}c{{/}}", 0, "bc"},
 		{"{{#other url}}a{{/}}{{^other text}}b{{/}}", 0, "a"},
 		{"{{#first other}}a{{/}}{{#second other}}b{{/}}", 0, "a"},
+		{"{{#text}}a{{/}}{{other}}b{{^text}}c{{/}}{{other}}d", 0, "abd"},
 		{"x{{#text}}a{{#url}}b{{#other}}c{{/}}d{{/}}e{{/}}f", 0, "xabdef"},
 		{"{{#second}}{{#text}}a{{/}}{{/}}{{#text}}{{^second}}b{{/}}{{/}}c", 0, "bc"},
 		{"{{! {{nothing }}{{#  first }}{{ url }}{{ / }}", 0, "https://a/?b&amp;c"},
