@@ -9,8 +9,8 @@
  * full feed may be loaded twice, which would cost the generation that a rollback needs. By the
  *              generation that was current before, and the sequence of the one that is, the next
  *              daemon finds out that it was.
- *   "moving"   the files of a feed are being renamed: the next daemon renames what is left. Its report
- *              lies in SPOOL/.report until then.
+ *   "moving"   the files of a feed are being renamed: the next daemon renames what is left. Its
+ * report lies in SPOOL/.report until then.
  *
  * One thread.
  */
