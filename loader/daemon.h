@@ -127,6 +127,9 @@ bool icp_daemon_due(int64_t *told, int64_t now);
 /*! \brief Has the spool looked at soon, because something may have changed there. */
 void icp_daemon_look_soon(icp_daemon_t *daemon);
 
+/*! \brief Looks whether the data, or a gap, is too old by now, and tells of it. */
+void icp_daemon_check_times(icp_daemon_t *daemon);
+
 /*! \brief Looks at the spool, and does what is to be done next. */
 void icp_daemon_step(icp_daemon_t *daemon);
 

@@ -303,5 +303,6 @@ void icp_daemon_step(icp_daemon_t *daemon)
 		set_timer(daemon, 0);
 	}
 	icp_daemon_count(daemon);
+	icp_daemon_check_times(daemon);
 	icp_daemon_tell(daemon);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/*! What is looked at by time: once a minute, and at the start. */
+/*! What is looked at by time: once a minute, and at the start; age and gaps with each step, too. */
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -110,6 +110,14 @@ static void prune(icp_daemon_t *daemon, int64_t now, int64_t wall)
 	}
 }
 
+void icp_daemon_check_times(icp_daemon_t *daemon)
+{
+	int64_t now = icp_daemon_now();
+	int64_t wall = (int64_t)time(NULL);
+	check_age(daemon, now, wall);
+	check_gap(daemon, now, wall);
+}
+
 void icp_daemon_tick(icp_daemon_t *daemon)
 {
 	icp_diag_t diag = {""};
@@ -125,8 +133,6 @@ void icp_daemon_tick(icp_daemon_t *daemon)
 			daemon->paused_why);
 	}
 	icp_daemon_step(daemon);
-	check_age(daemon, now, wall);
-	check_gap(daemon, now, wall);
 	check_alone(daemon, now);
 	check_names(daemon, now);
 	prune(daemon, now, wall);
