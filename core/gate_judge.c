@@ -152,8 +152,18 @@ int icp_gate_judge(icp_gate_t *gate, unsigned number, const icp_name_t *name,
 		icp_gate_release(gate, number);
 		return ret;
 	}
-	bool gated = seat_place(gate, seat, addresses, address_count);
-	seat_judge(gate, seat, name, address_count, gated, now, decision);
+	unsigned version;
+	do {
+		/* When a commit says that its generation was superseded, the seat follows to new
+		 * files, another range database among them. */
+		version = seat->version;
+		if (seat->active) {
+			icp_reader_end(&seat->reader);
+			seat->active = false;
+		}
+		bool gated = seat_place(gate, seat, addresses, address_count);
+		seat_judge(gate, seat, name, address_count, gated, now, decision);
+	} while (seat->version != version);
 	return ICP_EOK;
 }
 
@@ -240,7 +250,7 @@ static void remember(
 		.ruling = icp_ruling_pack(&decision->rulings[0]),
 		.covering = decision->judgement.covering,
 	};
-	if (decision->judgement.until != INT64_MAX) {
+	if (decision->judgement.timed) {
 		return;
 	}
 	for (size_t i = 0; i < count; i++) {
@@ -257,7 +267,7 @@ int icp_gate_decide(icp_gate_t *gate, unsigned number, const icp_name_t *name,
 	const icp_address_t *addresses, size_t address_count, int64_t now, icp_decision_t *decision)
 {
 	size_t length = address_count * sizeof *addresses;
-	if (address_count == 0 || length > ICP_MEMORY_MORE_MAX) {
+	if (address_count == 0 || !icp_memory_takes(name, length)) {
 		return icp_gate_judge(gate, number, name, addresses, address_count, now, decision);
 	}
 	icp_seat_t *seat = icp_seat_take(gate, number, now);

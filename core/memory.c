@@ -86,7 +86,7 @@ icp_memory_key_t icp_memory_key(
 	const icp_memory_t *memory, const icp_name_t *name, const void *more, size_t length)
 {
 	uint8_t octets[ICP_NAME_MAX + 1 + ICP_MEMORY_MORE_MAX];
-	assert(length <= ICP_MEMORY_MORE_MAX);
+	assert(icp_memory_takes(name, length));
 	memcpy(octets, name->wire, name->length);
 	octets[name->length] = 0; /* The root's label: where names end. */
 	memcpy(octets + name->length + 1, more, length);

@@ -6,8 +6,9 @@
  * database. One that time alone may end is not remembered, nor one with rulings that differ.
  *
  * A fixed number of slots, four for each key to choose from; nothing is allocated after the start.
- * What was asked for again stays longer than what was not. Keys are of 128 bits and seeded by lot,
- * so nobody can make two names that share one. One thread.
+ * What was asked for again stays longer than what was not. Keys are hashes under a seed by lot, so
+ * nobody can make two names that share one; of 80 bits in effect, so that it does not happen. One
+ * thread.
  */
 #pragma once
 
@@ -50,8 +51,17 @@ icp_memory_t *icp_memory_create(void);
 void icp_memory_destroy(icp_memory_t *memory);
 
 /*!
- * \brief The key of a question.
- * \param more, length  of octets, as they are; at most ICP_MEMORY_MORE_MAX
+ * \brief Whether a question may have a key: XXH3 lets a seed take part in what it makes of up to
+ * 240 octets as one would wish, but not of more. \param length  of what else belongs to it
+ */
+static inline bool icp_memory_takes(const icp_name_t *name, size_t length)
+{
+	return length <= ICP_MEMORY_MORE_MAX && name->length + 1 + length <= 240;
+}
+
+/*!
+ * \brief The key of a question that icp_memory_takes.
+ * \param more, length  of octets, as they are
  */
 icp_memory_key_t icp_memory_key(
 	const icp_memory_t *memory, const icp_name_t *name, const void *more, size_t length);

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 
 #define XXH_INLINE_ALL
 #include <xxhash.h>
@@ -16,7 +17,7 @@
 
 /* A tree may lead to its parts in more ways than one, but not in that many: nodes are gone through
  * so often, and some more times. */
-#define VISITS_PER_NODE 16
+#define VISITS_PER_NODE 2
 #define VISITS (1U << 20)
 
 /* Numbers of places under a key. */
@@ -28,7 +29,8 @@ typedef struct {
 typedef struct {
 	slot_t *slots;
 	uint32_t count;
-	unsigned bits; /* Of the number of slots, of which at most half are used. */
+	unsigned bits;       /* Of the number of slots, of which at most half are used. */
+	uint32_t multiplier; /* Odd, by lot: no file can have keys that fall together. */
 } table_t;
 
 /* The tree on its way into the lists. */
@@ -64,7 +66,7 @@ static void *list_grow(icp_list_t *list, size_t more, size_t size, size_t room_a
 /* The slot of a key, or the empty one where it belongs. */
 static slot_t *find_slot(const table_t *table, uint32_t key)
 {
-	uint32_t at = key * UINT32_C(0x9e3779b1) >> (32 - table->bits);
+	uint32_t at = key * table->multiplier >> (32 - table->bits);
 	while (table->slots[at].key != 0 && table->slots[at].key != key) {
 		at = (at + 1) & ((UINT32_C(1) << table->bits) - 1);
 	}
@@ -76,7 +78,8 @@ static slot_t *reserve_slot(table_t *table, uint32_t key)
 {
 	size_t size = table->slots == NULL ? 0 : (size_t)1 << table->bits;
 	if ((size_t)table->count * 2 >= size) {
-		table_t grown = {.bits = size == 0 ? 8 : table->bits + 1, .count = table->count};
+		table_t grown = *table;
+		grown.bits = size == 0 ? 8 : table->bits + 1;
 		grown.slots =
 			grown.bits > 31 ? NULL : calloc((size_t)1 << grown.bits, sizeof(slot_t));
 		if (grown.slots == NULL) {
@@ -339,7 +342,14 @@ static void icp_list_trim(icp_list_t *list, size_t size)
 int icp_ranges_survey(icp_ranges_t *ranges, icp_diag_t *diag)
 {
 	uint32_t none;
-	survey_t survey = {.ranges = ranges, .ipv4_root = UINT32_MAX};
+	uint32_t lot = 0;
+	if (getrandom(&lot, sizeof lot, 0) != sizeof lot) {
+		return icp_fail(diag, ICP_ENOMEM, "%s", icp_strerror(ICP_ENOMEM));
+	}
+	survey_t survey = {.ranges = ranges,
+		.by_offset = {.multiplier = lot | 1},
+		.by_content = {.multiplier = lot | 1},
+		.ipv4_root = UINT32_MAX};
 	int rc = icp_mmdb_open(&survey.mmdb, ranges->config->ranges.database, diag);
 	if (rc != ICP_EOK) {
 		return rc;

@@ -207,21 +207,22 @@ static void until_offer(int64_t *until, int64_t time, int64_t now)
 	}
 }
 
-/*! First second at which a row says something else than now. */
-static int64_t rows_until(
-	const icp_policy_t *policy, const icp_row_t *rows, size_t row_count, int64_t now)
+/*! Finds the first second at which a row says something else than now. */
+static void look_at_times(const icp_policy_t *policy, const icp_row_t *rows, size_t row_count,
+	int64_t now, icp_judgement_t *judgement)
 {
-	int64_t until = INT64_MAX;
+	judgement->until = INT64_MAX;
 	for (size_t i = 0; i < row_count; i++) {
 		if (rows[i].status == ICP_TRANSFER_PREAPPROVED) {
-			until_offer(&until, rows[i].approved_at, now);
-			until_offer(&until, rows[i].expires_at, now);
+			until_offer(&judgement->until, rows[i].approved_at, now);
+			until_offer(&judgement->until, rows[i].expires_at, now);
+			judgement->timed = true;
 		} else if (rows[i].status == ICP_RECTIFYING &&
 			   policy->rectify_overdue == ICP_BLOCK) {
-			until_offer(&until, rows[i].rectify_by, now);
+			until_offer(&judgement->until, rows[i].rectify_by, now);
+			judgement->timed = true;
 		}
 	}
-	return until;
 }
 
 void icp_verdict_summarise(const icp_policy_t *policy, const icp_ruling_t *rulings, size_t count,
@@ -248,7 +249,8 @@ icp_judgement_t icp_verdict_judge(const icp_policy_t *policy, const icp_name_t *
 	const icp_place_t *places, size_t place_count, const icp_row_t *rows, size_t row_count,
 	int64_t now, icp_ruling_t *rulings)
 {
-	icp_judgement_t judgement = {.until = rows_until(policy, rows, row_count, now)};
+	icp_judgement_t judgement = {.covering = 0};
+	look_at_times(policy, rows, row_count, now, &judgement);
 	bool exempt = icp_policy_exempts(policy, name);
 
 	for (size_t i = 0; i < row_count; i++) {

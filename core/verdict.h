@@ -74,6 +74,7 @@ typedef struct {
 	enum icp_reason reason;
 	uint8_t covering; /*!< Labels of the nearest domain that has a row; 0: none. */
 	int64_t until; /*!< First second at which the time alone may change it; else INT64_MAX. */
+	bool timed; /*!< Times of rows take part, so at another time, also before, it may differ. */
 } icp_judgement_t;
 
 /*! \brief The contract's word for a reason ("filed-elsewhere", ...). */

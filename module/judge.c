@@ -158,7 +158,7 @@ static void conclude(icp_module_t *module, struct module_qstate *qstate, const i
 	}
 	set_domain(outcome, name, judgement->covering);
 	outcome->stamp = decision->stamp;
-	outcome->until = judgement->until;
+	outcome->timed = judgement->timed;
 	if (module->config.mode == ICP_MODE_MONITOR) {
 		outcome->monitored = true;
 		if (may_log(&module->log_limits[seat_of(qstate)], *qstate->env->now)) {
@@ -288,16 +288,17 @@ static bool is_plain(const struct module_qstate *qstate)
 	return qstate->blacklist == NULL && mesh->reply_list != NULL && mesh->super_set.count == 0;
 }
 
-/*! The key of a verdict about the message that is parked for a query. */
+/*! What belongs to a query beside its name. */
+typedef struct {
+	uint64_t message; /*!< That is parked for it. */
+	uint32_t type;
+	uint32_t flags; /*!< A message with unchecked data is cached for itself. */
+} question_t;
+
 static icp_memory_key_t memory_key(const icp_module_t *module, const struct module_qstate *qstate,
 	uint64_t message, const icp_name_t *name)
 {
-	/* A message with unchecked data is cached for itself. */
-	const struct {
-		uint64_t message;
-		uint32_t type;
-		uint32_t flags;
-	} more = {message, qstate->qinfo.qtype, qstate->query_flags & BIT_CD};
+	const question_t more = {message, qstate->qinfo.qtype, qstate->query_flags & BIT_CD};
 	return icp_memory_key(
 		icp_gate_memory(module->gate, seat_of(qstate)), name, &more, sizeof more);
 }
@@ -308,14 +309,15 @@ static bool is_memorable(const icp_module_t *module, struct module_qstate *qstat
 	const struct query_info *question = &qstate->qinfo;
 	return (question->qtype == LDNS_RR_TYPE_A || question->qtype == LDNS_RR_TYPE_AAAA) &&
 	       is_plain(qstate) && seat_of(qstate) < module->seats &&
-	       icp_name_from_wire(name, question->qname, question->qname_len) == ICP_EOK;
+	       icp_name_from_wire(name, question->qname, question->qname_len) == ICP_EOK &&
+	       icp_memory_takes(name, sizeof(question_t));
 }
 
 void icp_module_remember(icp_module_t *module, struct module_qstate *qstate, uint64_t message,
 	const icp_outcome_t *outcome)
 {
 	icp_name_t name;
-	if (outcome->stamp.generation == 0 || outcome->until != INT64_MAX ||
+	if (outcome->stamp.generation == 0 || outcome->timed ||
 		!is_memorable(module, qstate, &name)) {
 		return;
 	}

@@ -23,7 +23,7 @@ typedef struct {
 	icp_name_t domain; /*!< Covering domain, or the query name if there is none. */
 	uint8_t covering;  /*!< Its labels, if it is a covering domain; else 0. */
 	icp_stamp_t stamp; /*!< What the verdict rests on; none if it can't be remembered. */
-	int64_t until;     /*!< First second at which it may be another. */
+	bool timed;        /*!< Times of rows take part. */
 	const icp_ruling_t
 		*rulings;     /*!< One for each address in the answer section, if stripped. */
 	const bool *left_out; /*!< One for each RRset of the reply: the blocked ones outside the

@@ -248,10 +248,6 @@ static void operate_new(run_t *run)
 		qstate->ext_state[run->id] = waits ? module_wait_subquery : module_finished;
 		return;
 	}
-	if (ub_limit_stale(qstate->env->cfg)) {
-		log_warn(
-			"icpgate: serve-expired-ttl: 0 and serve-expired-ttl-reset: yes were undone");
-	}
 	if (icp_is_judged_query(&qstate->qinfo)) {
 		guard(qstate, run->query);
 	}
@@ -444,6 +440,10 @@ void operate(
 {
 	(void)outbound;
 	run_t run = {.module = icp_module_of(qstate->env, id), .qstate = qstate, .id = id};
+	if (event == module_event_new && ub_limit_stale(qstate->env->cfg)) {
+		log_warn(
+			"icpgate: serve-expired-ttl: 0 and serve-expired-ttl-reset: yes were undone");
+	}
 	/* Most queries that come here, by far: names that are blocked again and again. */
 	if (event == module_event_new && answer_from_memory(&run)) {
 		return;

@@ -104,6 +104,41 @@ static void more_addresses_are_judged_each_time(void **state)
 	close_world(&world);
 }
 
+/*! Of names that long the seed does not take part in the key as it should. */
+static void long_names_are_judged_each_time(void **state)
+{
+	world_t world = open_world(*state);
+	char name[256] = "";
+	publish(*state, ROW("filed.example"));
+	create_gate(&world, 1);
+	for (unsigned i = 0; i < 3; i++) {
+		memset(name + strlen(name), 'a', 60);
+		strcat(name, ".");
+	}
+	strcat(name, "aaaaaaaaaaaaaaaaaaaaaaaaaaaa.filed.example");
+	assert_int_equal(decide_anew(&world, name, GATED, 1), ICP_REASON_FILED);
+	assert_int_equal(decide_twice(&world, name + 61, GATED, 1), ICP_REASON_FILED);
+	close_world(&world);
+}
+
+/*! The generation's successor is met in the midst of a judgement, and another range database with
+ * it: the judgement is of both. */
+static void all_is_replaced_within_a_second(void **state)
+{
+	world_t world = open_world(*state);
+	const char *nine = GATED " " GATED " " GATED " " GATED " " GATED " " GATED " " GATED
+				 " " GATED " " GATED;
+	publish(*state, ROW("filed.example"));
+	create_gate(&world, 1);
+	assert_int_equal(
+		decide(&world, "new.example", nine, 1).judgement.reason, ICP_REASON_UNFILED);
+	publish(*state, ROW("new.example"));
+	compile_ranges(*state, "prefix,country,provider\n192.0.2.0/24,CN,qcloud\n");
+	assert_int_equal(
+		decide(&world, "new.example", nine, 1).judgement.reason, ICP_REASON_NOT_GATED);
+	close_world(&world);
+}
+
 static void a_new_generation_ends_it(void **state)
 {
 	world_t world = open_world(*state);
@@ -130,7 +165,7 @@ static void another_range_database_ends_it(void **state)
 	close_world(&world);
 }
 
-/*! What time may end is not remembered until it has. */
+/*! What rests on times is not remembered. */
 static void time_ends_it(void **state)
 {
 	world_t world = open_world(*state);
@@ -143,7 +178,10 @@ static void time_ends_it(void **state)
 	assert_int_equal(decide_anew(&world, "moving.example", GATED, end - 1),
 		ICP_REASON_TRANSFER_PREAPPROVED);
 	assert_int_equal(
-		decide_twice(&world, "moving.example", GATED, end), ICP_REASON_TRANSFER_EXPIRED);
+		decide_anew(&world, "moving.example", GATED, end), ICP_REASON_TRANSFER_EXPIRED);
+	/* A clock that is set back. */
+	assert_int_equal(decide_anew(&world, "moving.example", GATED, end - 1),
+		ICP_REASON_TRANSFER_PREAPPROVED);
 	close_world(&world);
 }
 
@@ -156,7 +194,7 @@ static void a_deadline_ends_it(void **state)
 	assert_int_equal(
 		decide_anew(&world, "late.example", GATED, NOW - 1), ICP_REASON_RECTIFYING);
 	assert_int_equal(
-		decide_twice(&world, "late.example", GATED, NOW), ICP_REASON_RECTIFY_OVERDUE);
+		decide_anew(&world, "late.example", GATED, NOW), ICP_REASON_RECTIFY_OVERDUE);
 	close_world(&world);
 }
 
@@ -281,6 +319,8 @@ int main(void)
 		IN_SITE(what_was_judged_is_remembered),
 		IN_SITE(every_address_keeps_its_ruling),
 		IN_SITE(more_addresses_are_judged_each_time),
+		IN_SITE(long_names_are_judged_each_time),
+		IN_SITE(all_is_replaced_within_a_second),
 		IN_SITE(a_new_generation_ends_it),
 		IN_SITE(another_range_database_ends_it),
 		IN_SITE(time_ends_it),

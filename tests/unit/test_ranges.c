@@ -370,6 +370,80 @@ static void test_ipv4_in_other_places(void **state)
 	icp_ranges_unref(ranges);
 }
 
+static uint32_t draw(uint32_t *random)
+{
+	*random = *random * 1664525 + 1013904223;
+	return *random >> 8;
+}
+
+/*! Nodes lead to later ones, to the record, or to nothing; in a tree of IPv6 more often by zeros,
+ * so that one of IPv4 hangs there. */
+static void draw_tree(craft_t *craft, uint32_t *random)
+{
+	for (uint32_t i = 0; i < craft->node_count; i++) {
+		for (unsigned side = 0; side < 2; side++) {
+			uint32_t next = i + 1 + draw(random) % 3;
+			unsigned kind = draw(random) % 8;
+			bool on = next < craft->node_count &&
+				  (kind > 3 || (craft->ip_version == 6 && side == 0));
+			craft->nodes[i][side] = on              ? next
+						: kind % 2 == 0 ? craft->node_count
+								: data_at(craft->node_count, 0);
+		}
+	}
+}
+
+/*! Trees by lot, of which libmaxminddb finds the same. */
+static void test_trees_by_lot(void **state)
+{
+	const files_t *files = *state;
+	icp_config_t config = config_of((char *)files->out);
+	uint32_t random = 7;
+	unsigned hits = 0;
+	unsigned misses = 0;
+	for (unsigned tree = 0; tree < 300; tree++) {
+		icp_ranges_t *ranges;
+		MMDB_s db;
+		craft_t craft = {.ip_version = tree % 2 == 0 ? 4 : 6,
+			.node_count =
+				tree % 2 == 0 ? 1 + draw(&random) % 40 : 100 + draw(&random) % 28,
+			.data = GOOD,
+			.data_size = sizeof GOOD - 1};
+		draw_tree(&craft, &random);
+		craft_write(&craft, files->out);
+		int rc = icp_ranges_open(&ranges, &config, NULL);
+		if (rc != ICP_EOK) {
+			/* No record at all is reached. */
+			assert_int_equal(rc, ICP_ERANGES);
+			continue;
+		}
+		assert_int_equal(MMDB_open(files->out, 0, &db), MMDB_SUCCESS);
+		for (unsigned i = 0; i < 500; i++) {
+			icp_address_t address = {.family = i % 2 == 0 ? 4 : 6};
+			for (unsigned j = 0; j < (i % 2 == 0 ? 4 : 16); j++) {
+				address.bytes[j] =
+					draw(&random) % 3 == 0 ? (uint8_t)draw(&random) : 0;
+			}
+			address.bytes[i % 2 == 0 ? 0 : 11] |= 1;
+			char text[64];
+			icp_place_t place;
+			int error;
+			int no_address;
+			icp_address_format(&address, text);
+			icp_ranges_find(ranges, &address, &place);
+			bool found = MMDB_lookup_string(&db, text, &no_address, &error).found_entry;
+			if (place.mainland != found) {
+				fail_msg("tree %u, %s: %d", tree, text, found);
+			}
+			hits += found;
+			misses += !found;
+		}
+		MMDB_close(&db);
+		icp_ranges_unref(ranges);
+	}
+	assert_true(hits > 10000 && misses > 10000);
+}
+
 /*! Opens a file that no reader can use. */
 static void refuse_file(const files_t *files, const uint8_t *octets, size_t size)
 {
@@ -610,6 +684,7 @@ int main(void)
 		IN_FILES(test_hostile_metadata),
 		IN_FILES(test_odd_trees),
 		IN_FILES(test_tangles),
+		IN_FILES(test_trees_by_lot),
 		IN_FILES(test_ipv4_in_one_range),
 		IN_FILES(test_ipv4_in_other_places),
 		IN_FILES(test_truncated),
