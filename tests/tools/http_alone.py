@@ -72,7 +72,7 @@ class HttpAlone:
         said = self.process.stderr.read()
         self.process.stdout.close()
         self.process.stderr.close()
-        assert (status, said) == (0, "")
+        assert (status, said) == (0, ""), f"{status}: {said}"
 
     def order(self, *words):
         self.process.stdin.write(" ".join(str(word) for word in words) + "\n")

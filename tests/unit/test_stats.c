@@ -252,7 +252,8 @@ static void a_killed_resolver_leaves_its_counts(void **state)
 	if (process == 0) {
 		icp_stats_t *stats = NULL;
 		icp_name_t name = {.length = 8, .labels = 1, .wire = "\7example"};
-		const icp_judgement_t judgement = {ICP_BLOCK, ICP_REASON_UNFILED, 0, INT64_MAX, false};
+		const icp_judgement_t judgement = {
+			ICP_BLOCK, ICP_REASON_UNFILED, 0, INT64_MAX, false};
 		icp_stats_open(&stats, place->dir, ICP_MODE_ENFORCE, 1, NOW, &place->diag);
 		icp_stats_judged(stats, 0, &judgement, 41, NOW);
 		icp_stats_blocked(stats, 0, &name);
