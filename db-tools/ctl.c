@@ -81,12 +81,27 @@ static int connect_to(const char *path, bool lasts, int *file, icp_diag_t *diag)
 	return ICP_EOK;
 }
 
+/*! Feeds are in the daemon's spool, so their directory says nothing, but for those two in it. */
+static const char *feed_of(const char *path)
+{
+	static const char *const places[] = {"done/", "rejected/"};
+	const char *name = basename(path);
+	for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
+		size_t length = strlen(places[i]);
+		const char *begin = name - length;
+		if ((size_t)(name - path) >= length && memcmp(begin, places[i], length) == 0 &&
+			(begin == path || begin[-1] == '/')) {
+			return begin;
+		}
+	}
+	return name;
+}
+
 static char *request_of(const icp_tool_t *tool, int order, char **arguments)
 {
 	json_t *object = json_pack("{s:s}", "command", orders[order].name);
 	if (orders[order].arguments > 0) {
-		/* Feeds are in the daemon's spool, so their directory says nothing. */
-		json_object_set_new(object, "feed", json_string(basename(arguments[1])));
+		json_object_set_new(object, "feed", json_string(feed_of(arguments[1])));
 		json_object_set_new(object, "force", json_boolean(tool->force));
 	}
 	char *text = object != NULL ? json_dumps(object, JSON_COMPACT) : NULL;

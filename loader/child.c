@@ -75,6 +75,10 @@ static void readable(evutil_socket_t pipe, short what, void *context)
 static _Noreturn void become(char *const arguments[], int output, pid_t parent)
 {
 	sigset_t none;
+	/* An ignored signal would stay ignored, and our handlers have no business here. */
+	for (int number = 1; number < NSIG; number++) {
+		(void)signal(number, SIG_DFL);
+	}
 	int nothing = open("/dev/null", O_RDONLY);
 	sigemptyset(&none);
 	/* The daemon may have ended before it was asked to be told of that. */
@@ -106,11 +110,17 @@ static int start(
 		close(ends[1]);
 		return icp_fail(diag, ICP_ENOMEM, "out of memory");
 	}
+	/* Until the child has none of our handlers any more: they would write to our event loop. */
+	sigset_t all;
+	sigset_t before;
+	sigfillset(&all);
+	sigprocmask(SIG_SETMASK, &all, &before);
 	child->pid = fork();
 	if (child->pid == 0) {
 		become(arguments, ends[1], parent);
 	}
 	int error = errno;
+	sigprocmask(SIG_SETMASK, &before, NULL);
 	close(ends[1]);
 	if (child->pid < 0) {
 		child->pid = 0;

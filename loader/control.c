@@ -5,6 +5,7 @@
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
 #include <event2/listener.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -128,12 +129,20 @@ static void written(struct bufferevent *stream, void *context)
 	}
 }
 
+/*! Whether the other side closed its socket, rather than that it sends no more. */
+static bool is_hung_up(const client_t *client)
+{
+	struct pollfd file = {.fd = bufferevent_getfd(client->stream)};
+	return poll(&file, 1, 0) > 0 && (file.revents & (POLLHUP | POLLERR)) != 0;
+}
+
 /*! One that sends no more may still wait for its answer. */
 static void happened(struct bufferevent *stream, short what, void *context)
 {
 	client_t *client = context;
 	(void)stream;
-	if ((what & BEV_EVENT_EOF) == 0 || (!client->waits && !client->ends)) {
+	if ((what & BEV_EVENT_EOF) == 0 || (!client->waits && !client->ends) ||
+		is_hung_up(client)) {
 		client_free(client);
 	}
 }
@@ -333,4 +342,23 @@ void icp_control_answer(
 		}
 	}
 	json_decref(answer);
+}
+
+void icp_control_review(icp_control_t *control, icp_control_lost_t is_lost, void *context)
+{
+	client_t *next;
+	for (client_t *client = control != NULL ? control->clients : NULL; client != NULL;
+		client = next) {
+		next = client->next;
+		if (!client->waits) {
+			continue;
+		}
+		if (is_hung_up(client)) {
+			client_free(client);
+		} else if (client->request.command == ICP_COMMAND_LOAD &&
+			   is_lost(client->request.base, context)) {
+			client_answer(client,
+				refusal("it was taken away, or replaced, before it was loaded"));
+		}
+	}
 }

@@ -38,6 +38,12 @@ int icp_control_open(icp_control_t **control, struct event_base *base, const cha
 /*! \brief Removes the socket; who waits for an answer is told that there is none. NULL is fine. */
 void icp_control_close(icp_control_t *control);
 
+/*! Whether a load of this feed, that a client waits for, will never be. */
+typedef bool (*icp_control_lost_t)(const char *base, void *context);
+
+/*! \brief Answers those who wait for what will never be, and forgets those who went away. */
+void icp_control_review(icp_control_t *control, icp_control_lost_t is_lost, void *context);
+
 /*!
  * \brief Answers all clients that wait for this command.
  * \param base    of the feed, with ICP_COMMAND_LOAD; else NULL

@@ -122,13 +122,11 @@ static json_t *rollback(icp_daemon_t *daemon)
 }
 
 /*! Why a feed can't be loaded now; NULL: it can. */
-static json_t *check_feed(
-	const icp_daemon_t *daemon, const icp_spool_feed_t *feed, const icp_request_t *request)
+static json_t *check_feed(const icp_daemon_t *daemon, const icp_spool_feed_t *feed,
+	const icp_request_t *request, const char *wrong)
 {
-	icp_diag_t diag = {""};
-	if (feed->state == ICP_SPOOL_WRONG) {
-		icp_spool_explain(&daemon->spool, feed, &diag);
-		return refuse(diag.text);
+	if (feed->state == ICP_SPOOL_WRONG || feed->state == ICP_SPOOL_UNREAD) {
+		return refuse(wrong);
 	}
 	if (feed->state == ICP_SPOOL_ALONE) {
 		return refuse("there is a manifest, but no feed");
@@ -145,11 +143,36 @@ static json_t *check_feed(
 	return NULL;
 }
 
+/*! Takes a feed back that left the spool, if it can be loaded: what is refused stays where it is.
+ */
+static json_t *take_back(icp_daemon_t *daemon, const icp_request_t *request)
+{
+	icp_diag_t diag = {""};
+	char base[ICP_SPOOL_BASE_MAX + 1];
+	icp_spool_feed_t feed = {.base = base};
+	enum icp_spool_place place = request->place;
+	memcpy(base, request->base, sizeof base);
+	if (icp_spool_locate(&daemon->spool, base, &place, &diag) != ICP_EOK) {
+		return refuse(diag.text);
+	}
+	icp_spool_look_at(&daemon->spool, place, &feed, &diag);
+	json_t *why = check_feed(daemon, &feed, request, diag.text);
+	if (why != NULL) {
+		return why;
+	}
+	if (icp_spool_take_back(&daemon->spool, base, place, &diag) != ICP_EOK ||
+		icp_spool_scan(&daemon->spool, icp_daemon_now(), &diag) != ICP_EOK) {
+		return refuse(diag.text);
+	}
+	return NULL;
+}
+
 static json_t *load(icp_daemon_t *daemon, const icp_request_t *request)
 {
 	icp_diag_t diag = {""};
 	int64_t now = icp_daemon_now();
-	if (daemon->job.busy && strcmp(daemon->job.base, request->base) == 0) {
+	bool said = request->place != ICP_SPOOL_PLACES;
+	if (!said && daemon->job.busy && strcmp(daemon->job.base, request->base) == 0) {
 		return request->force ? refuse("it is being loaded") : NULL;
 	}
 	icp_daemon_read_store(daemon);
@@ -157,19 +180,22 @@ static json_t *load(icp_daemon_t *daemon, const icp_request_t *request)
 		return refuse(diag.text);
 	}
 	icp_spool_feed_t *feed = icp_spool_find(&daemon->spool, request->base);
-	if (feed == NULL) {
-		int ret = icp_spool_take_back(&daemon->spool, request->base, &diag);
-		if (ret == ICP_EOK) {
-			ret = icp_spool_scan(&daemon->spool, now, &diag);
+	if (feed == NULL || said) {
+		json_t *why = take_back(daemon, request);
+		if (why != NULL) {
+			return why;
 		}
-		feed = ret == ICP_EOK ? icp_spool_find(&daemon->spool, request->base) : NULL;
+		feed = icp_spool_find(&daemon->spool, request->base);
 		if (feed == NULL) {
-			return refuse(diag.text[0] != '\0' ? diag.text : "it is gone");
+			return refuse("it is gone");
 		}
 		/* It lay there, and nobody is writing it any more. */
 		feed->since = now - ICP_SPOOL_SETTLE_MS;
 	}
-	json_t *why = check_feed(daemon, feed, request);
+	if (feed->state == ICP_SPOOL_WRONG || feed->state == ICP_SPOOL_UNREAD) {
+		icp_spool_explain(&daemon->spool, feed, &diag);
+	}
+	json_t *why = check_feed(daemon, feed, request, diag.text);
 	if (why != NULL) {
 		return why;
 	}
@@ -189,9 +215,11 @@ json_t *icp_daemon_order(const icp_request_t *request, unsigned user, void *cont
 		[ICP_COMMAND_RESUME] = "resume"};
 	icp_daemon_t *daemon = context;
 	if (request->command != ICP_COMMAND_STATUS) {
-		icp_log(ICP_LOG_NOTICE, "user %u: %s%s%s%s", user, names[request->command],
-			request->base[0] != '\0' ? " " : "", request->base,
-			request->force ? " --force" : "");
+		bool said = request->place != ICP_SPOOL_PLACES;
+		icp_log(ICP_LOG_NOTICE, "user %u: %s%s%s%s%s%s", user, names[request->command],
+			request->base[0] != '\0' ? " " : "",
+			said ? icp_spool_place_name(request->place) : "", said ? "/" : "",
+			request->base, request->force ? " --force" : "");
 	}
 	switch (request->command) {
 	case ICP_COMMAND_STATUS:

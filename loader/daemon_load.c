@@ -191,18 +191,28 @@ static void note(icp_daemon_t *daemon, enum icp_load_outcome outcome, const char
 	}
 }
 
+/*! How a feed that the guard refused is loaded all the same, by the name that it will have then. */
+static char *advise(const icp_daemon_t *daemon, icp_spool_feed_t *feed)
+{
+	char as[ICP_SPOOL_BASE_MAX + 32];
+	char *advice;
+	feed->left_at = (int64_t)time(NULL);
+	if (icp_spool_choose_base(&daemon->spool, feed->base, ICP_SPOOL_REJECTED, feed->left_at, as,
+		    NULL) != ICP_EOK ||
+		asprintf(&advice, "If that is as it should be: icpgate ctl load %s/%s --force\n",
+			icp_spool_place_name(ICP_SPOOL_REJECTED), as) < 0) {
+		return NULL;
+	}
+	return advice;
+}
+
 /*! What is to be read beside the feed. */
-static char *write_report(
-	const icp_daemon_t *daemon, enum icp_load_outcome outcome, const char *how)
+static char *write_report(const icp_daemon_t *daemon, icp_spool_feed_t *feed,
+	enum icp_load_outcome outcome, const char *how)
 {
 	const icp_daemon_job_t *job = &daemon->job;
 	char *report;
-	char *advice = NULL;
-	if (outcome == ICP_LOAD_GUARD &&
-		asprintf(&advice, "If that is as it should be: icpgate ctl load %s --force\n",
-			job->base) < 0) {
-		advice = NULL;
-	}
+	char *advice = outcome == ICP_LOAD_GUARD && feed != NULL ? advise(daemon, feed) : NULL;
 	if (asprintf(&report, "%s%s%s%s\n%s", job->child.output,
 		    job->child.cut ? "\n(and more)\n" : "",
 		    job->child.length > 0 && job->child.output[job->child.length - 1] != '\n' ? "\n"
@@ -244,7 +254,6 @@ static void fail(icp_spool_feed_t *feed, const char *base)
 static void conclude(
 	icp_daemon_t *daemon, icp_spool_feed_t *feed, enum icp_load_outcome outcome, char *report)
 {
-	feed->wanted = false;
 	switch (outcome) {
 	case ICP_LOAD_DONE:
 		icp_daemon_leave(daemon, feed, ICP_SPOOL_DONE, report);
@@ -285,8 +294,6 @@ static void answer_load(
 static void end_load(icp_daemon_t *daemon, enum icp_load_outcome outcome, const char *how)
 {
 	icp_diag_t diag = {""};
-	char *report = write_report(daemon, outcome, how);
-	answer_load(daemon, outcome, how, report);
 	/* It may have been changed, or taken away, meanwhile. */
 	if (icp_spool_scan(&daemon->spool, icp_daemon_now(), &diag) != ICP_EOK) {
 		icp_log(ICP_LOG_ERROR, "%s", diag.text);
@@ -296,9 +303,13 @@ static void end_load(icp_daemon_t *daemon, enum icp_load_outcome outcome, const 
 		icp_spool_forget(&daemon->spool);
 	}
 	/* Its times may be set after it is complete; what it is stays the same then. */
-	bool other = feed == NULL || feed->state != ICP_SPOOL_GOOD ||
+	bool other = feed == NULL ||
+		     (feed->state != ICP_SPOOL_GOOD && feed->state != ICP_SPOOL_UNREAD) ||
 		     memcmp(feed->sha256, daemon->job.sha256, sizeof feed->sha256) != 0;
-	if (feed == NULL || (outcome == ICP_LOAD_DONE && other)) {
+	char *report = write_report(daemon, other ? NULL : feed, outcome, how);
+	answer_load(daemon, outcome, how, report);
+	bool settled = outcome == ICP_LOAD_DONE || outcome == ICP_LOAD_GUARD;
+	if (feed == NULL || (settled && other)) {
 		icp_log(ICP_LOG_WARNING, "%s: was changed or taken away while it was loaded",
 			daemon->job.base);
 		icp_spool_forget(&daemon->spool);

@@ -25,7 +25,8 @@
 #define FRESH_MS 1000 /* What was seen within this is believed. */
 #define LOCKED_MS 100
 #define MOVE_MS 10000 /* After this a move that failed is tried again. */
-#define STEPS_MAX 256 /* Then the loop has its turn. */
+#define STEPS_MAX 256 /* Then the loop has its turn, */
+#define TURN_MS 200   /* and after this. */
 
 static void set_timer(icp_daemon_t *daemon, int64_t milliseconds)
 {
@@ -134,8 +135,8 @@ void icp_daemon_move(icp_daemon_t *daemon, icp_spool_feed_t *feed)
 	icp_diag_t diag = {""};
 	icp_diag_t notice;
 	const char *report = feed->report != NULL ? feed->report : "";
-	if (icp_spool_move(&daemon->spool, feed, feed->place, report, (int64_t)time(NULL), as,
-		    &notice, &diag) != ICP_EOK) {
+	if (icp_spool_move(&daemon->spool, feed, feed->place, report, feed->left_at, as, &notice,
+		    &diag) != ICP_EOK) {
 		icp_log(ICP_LOG_ERROR, "can't be moved to %s: %s",
 			icp_spool_place_name(feed->place), diag.text);
 		feed->retry_at = icp_daemon_now() + MOVE_MS;
@@ -154,7 +155,12 @@ void icp_daemon_leave(
 	icp_daemon_t *daemon, icp_spool_feed_t *feed, enum icp_spool_place place, char *report)
 {
 	feed->leaves = true;
+	feed->wanted = false;
 	feed->place = place;
+	/* A name that its report tells was made with this time. */
+	if (feed->left_at == 0) {
+		feed->left_at = (int64_t)time(NULL);
+	}
 	free(feed->report);
 	feed->report = report;
 	icp_daemon_move(daemon, feed);
@@ -178,8 +184,18 @@ static void leave_applied(icp_daemon_t *daemon, icp_spool_feed_t *feed)
 static void reject_wrong(icp_daemon_t *daemon, icp_spool_feed_t *feed)
 {
 	icp_diag_t diag = {""};
+	icp_daemon_state_t *state = &daemon->state;
+	enum icp_load_kind kind = feed->full ? ICP_LOAD_FULL : ICP_LOAD_DELTA;
 	char *report;
 	icp_spool_explain(&daemon->spool, feed, &diag);
+	/* No loader saw it, but it is rejected all the same. */
+	state->loads[kind][ICP_LOAD_FEED]++;
+	state->last = (icp_load_t){
+		.kind = kind,
+		.outcome = ICP_LOAD_FEED,
+		.began = (int64_t)time(NULL),
+		.sequence = feed->sequence,
+	};
 	if (asprintf(&report, "%s\n", diag.text) < 0) {
 		report = NULL;
 	}
@@ -238,6 +254,9 @@ static void recover(icp_daemon_t *daemon)
 		daemon->holds.there && daemon->info.generation > loading->generation &&
 		daemon->info.base == loading->sequence) {
 		icp_log(ICP_LOG_NOTICE, "%s: was loaded by the daemon before", feed->base);
+		icp_control_answer(daemon->control, ICP_COMMAND_LOAD, feed->base,
+			json_pack("{s:b, s:s}", "ok", 1, "report",
+				"loaded; the daemon ended before it could say so\n"));
 		icp_daemon_leave(daemon, feed, ICP_SPOOL_DONE,
 			strdup("loaded; the daemon ended before it could say so\n"));
 	} else {
@@ -292,16 +311,32 @@ static bool take_step(icp_daemon_t *daemon)
 	return false;
 }
 
+/*! Whether nothing comes any more of a feed that somebody waits for: it was taken away, or another
+ * one came in its place. */
+static bool is_lost(const char *base, void *context)
+{
+	const icp_daemon_t *daemon = context;
+	if (daemon->job.busy && strcmp(daemon->job.base, base) == 0) {
+		return false;
+	}
+	const icp_spool_feed_t *feed = icp_spool_find(&daemon->spool, base);
+	return feed == NULL || !feed->wanted;
+}
+
 void icp_daemon_step(icp_daemon_t *daemon)
 {
 	int steps = 0;
+	int64_t began = icp_daemon_now();
+	bool more = true;
 	icp_daemon_read_store(daemon);
-	while (steps < STEPS_MAX && take_step(daemon)) {
+	while (more && steps < STEPS_MAX && icp_daemon_now() - began < TURN_MS) {
+		more = take_step(daemon);
 		steps++;
 	}
-	if (steps == STEPS_MAX) {
+	if (more) {
 		set_timer(daemon, 0);
 	}
+	icp_control_review(daemon->control, is_lost, daemon);
 	icp_daemon_count(daemon);
 	icp_daemon_check_times(daemon);
 	icp_daemon_tell(daemon);

@@ -56,16 +56,24 @@ static void check_gap(icp_daemon_t *daemon, int64_t now, int64_t wall)
 	}
 }
 
-/*! Manifests whose feeds do not come. */
+/*! Manifests whose feeds do not come, or that can't be read. */
 static void check_alone(icp_daemon_t *daemon, int64_t now)
 {
 	int64_t after = (int64_t)daemon->config.daemon.gap_after * 1000;
 	for (size_t i = 0; i < daemon->spool.count; i++) {
 		icp_spool_feed_t *feed = &daemon->spool.feeds[i];
-		if (feed->state == ICP_SPOOL_ALONE && !feed->told && now - feed->since >= after) {
+		if (feed->told || now - feed->since < after) {
+			continue;
+		}
+		if (feed->state == ICP_SPOOL_ALONE) {
 			feed->told = true;
 			icp_log(ICP_LOG_WARNING, "%s.json: its feed is still not there",
 				feed->base);
+		} else if (feed->state == ICP_SPOOL_UNREAD) {
+			icp_diag_t diag = {""};
+			feed->told = true;
+			icp_spool_explain(&daemon->spool, feed, &diag);
+			icp_log(ICP_LOG_ERROR, "still not read: %s", diag.text);
 		}
 	}
 }

@@ -29,9 +29,9 @@ static int take_command(icp_request_t *request, const json_t *value, icp_diag_t 
 static int take_feed(icp_request_t *request, const json_t *value, icp_diag_t *diag)
 {
 	const char *text = json_string_value(value);
-	if (text == NULL || !icp_spool_base(text, request->base)) {
+	if (text == NULL || !icp_spool_base_in(text, &request->place, request->base)) {
 		return icp_fail(diag, ICP_EINVAL,
-			"feed: not the name of a feed or manifest without a directory");
+			"feed: not the name of a feed or manifest, alone or behind done/ or rejected/");
 	}
 	return ICP_EOK;
 }
@@ -74,7 +74,7 @@ static int take_object(icp_request_t *request, json_t *object, icp_diag_t *diag)
 
 int icp_request_parse(icp_request_t *request, const char *line, size_t length, icp_diag_t *diag)
 {
-	*request = (icp_request_t){.command = ICP_COMMAND_STATUS};
+	*request = (icp_request_t){.command = ICP_COMMAND_STATUS, .place = ICP_SPOOL_PLACES};
 	json_t *object = json_loadb(line, length, JSON_REJECT_DUPLICATES, NULL);
 	if (!json_is_object(object)) {
 		json_decref(object);

@@ -5,6 +5,9 @@
  *   {"command": "status" | "rollback" | "pause" | "resume"}
  *   {"command": "load", "feed": NAME, "force": BOOLEAN}     force may be left out
  *
+ * NAME is that of a feed in the spool, or of one that left it; done/NAME and rejected/NAME say
+ * which.
+ *
  * The answer is one line too: {"ok": true, ...} or {"ok": false, "error": TEXT, ...}.
  */
 #pragma once
@@ -28,6 +31,7 @@ enum icp_command {
 typedef struct {
 	enum icp_command command;
 	char base[ICP_SPOOL_BASE_MAX + 1]; /*!< Of the feed to be loaded. */
+	enum icp_spool_place place; /*!< Where it lies; ICP_SPOOL_PLACES: that is not said. */
 	bool force;
 } icp_request_t;
 

@@ -11,19 +11,15 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "loader/manifest.h"
 #include "loader/spool_file.h"
+#include "loader/spool_journal.h"
+#include "loader/spool_look.h"
 #include "loader/text.h"
 
 static int failed(const icp_spool_t *spool, const char *what, icp_diag_t *diag)
 {
 	return icp_fail(diag, ICP_ESYS, "%s%s%s: %s", spool->path, what[0] != '\0' ? "/" : "", what,
 		strerror(errno));
-}
-
-const char *icp_spool_place_name(enum icp_spool_place place)
-{
-	return place == ICP_SPOOL_DONE ? "done" : "rejected";
 }
 
 /*! Opens a directory of ours, and never one that a link leads to; makes it if it is missing. */
@@ -136,97 +132,69 @@ int icp_spool_refresh(icp_spool_t *spool, bool *replaced, icp_diag_t *diag)
 	return ret;
 }
 
-/*! Reads the manifest, and sees that nothing but regular files is ever opened. */
-static int examine(const icp_spool_t *spool, const icp_spool_feed_t *feed, size_t feeds,
-	icp_manifest_t *manifest, icp_diag_t *diag)
+/*! Whether a feed that was to leave is another one by now. What is left of it while it is moved is
+ * not: its files go one by one, the manifest last. */
+static bool is_replaced(const icp_spool_feed_t *old, const icp_spool_feed_t *feed)
 {
-	char name[NAME_MAX + 1];
-	snprintf(name, sizeof name, "%s.json", feed->base);
-	if (!S_ISREG(feed->manifest.mode)) {
-		return icp_fail(diag, ICP_EFEED, "%s: not a regular file", name);
-	}
-	if (feed->manifest.size > ICP_SPOOL_MANIFEST_MAX) {
-		return icp_fail(
-			diag, ICP_EFEED, "%s: larger than %d octets", name, ICP_SPOOL_MANIFEST_MAX);
-	}
-	if (feeds > 1) {
-		return icp_fail(diag, ICP_EFEED, "%s: more than one feed beside it", name);
-	}
-	if (feeds == 1 && !S_ISREG(feed->feed.mode)) {
-		return icp_fail(
-			diag, ICP_EFEED, "%s%s: not a regular file", feed->base, feed->suffix);
-	}
-	int file = icp_spool_open_file(spool->directory, name);
-	if (file < 0) {
-		return icp_fail(diag, ICP_EFEED, "%s: %s", name, strerror(errno));
-	}
-	int ret = icp_manifest_read_file(manifest, file, name, diag);
-	close(file);
-	return ret;
+	bool rewritten = feed->manifest.size != old->manifest.size ||
+			 !icp_spool_same_time(&feed->manifest.modified, &old->manifest.modified);
+	return feed->manifest.inode != old->manifest.inode ||
+	       (feed->feed.inode != 0 && feed->feed.inode != old->feed.inode) ||
+	       (rewritten && memcmp(feed->sha256, old->sha256, sizeof feed->sha256) != 0);
 }
 
-static void judge(const icp_spool_t *spool, icp_spool_feed_t *feed, size_t feeds)
+/*! A move of one that was replaced must not go on with the other, by a later daemon neither. */
+static void forget_move(const icp_spool_t *spool, const char *base)
 {
-	icp_manifest_t manifest = {.kind = ""};
-	if (examine(spool, feed, feeds, &manifest, NULL) != ICP_EOK) {
-		feed->state = ICP_SPOOL_WRONG;
-		return;
+	icp_spool_journal_t journal;
+	if (icp_spool_journal_read(spool->directory, &journal) &&
+		journal.what == ICP_SPOOL_MOVING && strcmp(journal.base, base) == 0) {
+		unlinkat(spool->directory, ICP_SPOOL_JOURNAL, 0);
 	}
-	feed->state = feeds == 0 ? ICP_SPOOL_ALONE : ICP_SPOOL_GOOD;
-	feed->full = strcmp(manifest.kind, "full") == 0;
-	feed->sequence = manifest.sequence;
-	memcpy(feed->sha256, manifest.sha256, sizeof feed->sha256);
 }
 
-/*! Takes the stamps of a manifest and its feed. Returns how many feeds there are. */
-static size_t take_stamps(const icp_spool_t *spool, icp_spool_feed_t *feed)
+/*! Takes over what is known of one that is as it was. */
+static void keep(icp_spool_feed_t *feed, icp_spool_feed_t *old)
 {
-	char name[NAME_MAX + 1];
-	size_t feeds = 0;
-	snprintf(name, sizeof name, "%s.json", feed->base);
-	icp_spool_take_stamp(spool->directory, name, &feed->manifest);
-	feed->suffix = icp_spool_suffixes[0];
-	for (size_t i = 0; i < ICP_SPOOL_SUFFIXES; i++) {
-		icp_spool_stamp_t stamp;
-		snprintf(name, sizeof name, "%s%s", feed->base, icp_spool_suffixes[i]);
-		if (icp_spool_take_stamp(spool->directory, name, &stamp)) {
-			feed->suffix = icp_spool_suffixes[i];
-			feed->feed = stamp;
-			feeds++;
-		}
-	}
-	return feeds;
-}
-
-static bool is_same(const icp_spool_feed_t *a, const icp_spool_feed_t *b)
-{
-	return icp_spool_same_stamp(&a->manifest, &b->manifest) &&
-	       icp_spool_same_stamp(&a->feed, &b->feed) && a->suffix == b->suffix;
+	char *base = feed->base;
+	*feed = *old;
+	feed->base = base;
+	old->report = NULL;
 }
 
 /*! Brings what is known of a feed up to date. The old one, if there is one, is taken over. */
 static void renew(
 	const icp_spool_t *spool, icp_spool_feed_t *feed, icp_spool_feed_t *old, int64_t now)
 {
-	size_t feeds = take_stamps(spool, feed);
-	if (old != NULL) {
-		char *base = feed->base;
-		bool same = is_same(old, feed);
-		icp_spool_feed_t stamps = *feed;
-		if (same || old->leaves) {
-			*feed = *old;
-			feed->base = base;
-			old->report = NULL;
-			return;
-		}
-		*feed = stamps;
+	size_t feeds = icp_spool_take_stamps(spool, feed);
+	bool same = old != NULL && icp_spool_is_same(old, feed);
+	if (same && (old->leaves || old->state != ICP_SPOOL_UNREAD)) {
+		keep(feed, old);
+		return;
+	}
+	feed->since = same ? old->since : now;
+	icp_spool_judge(spool, feed, feeds, NULL);
+	if (old == NULL) {
+		return;
+	}
+	if (old->leaves && (feed->state == ICP_SPOOL_UNREAD || !is_replaced(old, feed))) {
+		keep(feed, old);
+		return;
+	}
+	if (old->leaves) {
+		forget_move(spool, feed->base);
+	}
+	feed->told = same && old->told;
+	if (feed->state == ICP_SPOOL_UNREAD) {
+		/* It is not known yet whether it is another one. */
+		memcpy(feed->sha256, old->sha256, sizeof feed->sha256);
+	}
+	if (memcmp(feed->sha256, old->sha256, sizeof feed->sha256) == 0) {
 		feed->wanted = old->wanted;
 		feed->forced = old->forced;
-		feed->disliked = old->disliked;
-		feed->retry_at = feed->disliked ? now + ICP_SPOOL_SETTLE_MS : 0;
 	}
-	feed->since = now;
-	judge(spool, feed, feeds);
+	feed->disliked = old->disliked;
+	feed->retry_at = feed->disliked ? now + ICP_SPOOL_SETTLE_MS : 0;
 }
 
 static int compare_bases(const void *a, const void *b)
@@ -364,16 +332,6 @@ void icp_spool_drop(icp_spool_t *spool, icp_spool_feed_t *feed)
 	free_feed(feed);
 	spool->count--;
 	memmove(feed, feed + 1, (spool->count - index) * sizeof *feed);
-}
-
-void icp_spool_explain(const icp_spool_t *spool, const icp_spool_feed_t *feed, icp_diag_t *diag)
-{
-	icp_spool_feed_t again = {.base = feed->base};
-	icp_manifest_t manifest = {.kind = ""};
-	size_t feeds = take_stamps(spool, &again);
-	if (examine(spool, &again, feeds, &manifest, diag) == ICP_EOK) {
-		icp_fail(diag, ICP_EFEED, "%s.json: changed meanwhile", feed->base);
-	}
 }
 
 int icp_spool_pause(const icp_spool_t *spool, const char *why, icp_diag_t *diag)

@@ -32,9 +32,6 @@
 #define ICP_SPOOL_JOURNAL ".journal"
 #define ICP_SPOOL_PAUSED ".paused"
 
-/*! Where a feed may go. */
-enum icp_spool_place { ICP_SPOOL_DONE, ICP_SPOOL_REJECTED, ICP_SPOOL_PLACES };
-
 /*! By which a change of a file is seen; all zero: it is not there. */
 typedef struct {
 	ino_t inode;
@@ -45,9 +42,10 @@ typedef struct {
 } icp_spool_stamp_t;
 
 enum icp_spool_state {
-	ICP_SPOOL_GOOD,  /*!< The manifest is valid, and there is a feed. */
-	ICP_SPOOL_ALONE, /*!< There is a manifest and no feed. */
-	ICP_SPOOL_WRONG, /*!< As it is, it can't be loaded. */
+	ICP_SPOOL_GOOD,   /*!< The manifest is valid, and there is a feed. */
+	ICP_SPOOL_ALONE,  /*!< There is a manifest and no feed. */
+	ICP_SPOOL_WRONG,  /*!< As it is, it can't be loaded. */
+	ICP_SPOOL_UNREAD, /*!< The manifest can't be read, for no reason of its own. */
 };
 
 /*! A manifest and its feed. */
@@ -58,7 +56,7 @@ typedef struct {
 	icp_spool_stamp_t feed;
 	int64_t since; /*!< As long it has been as it is. */
 
-	/* By its manifest, unless it is wrong: */
+	/* By its manifest, unless that is wrong: */
 	uint64_t sequence;
 	uint8_t sha256[ICP_SHA256_SIZE];
 
@@ -68,11 +66,13 @@ typedef struct {
 	enum icp_spool_state state;
 	unsigned tries;             /*!< Loads that failed and may be tried again. */
 	enum icp_spool_place place; /*!< Where it goes, if it leaves. */
-	bool leaves;                /*!< It is decided that it does; that holds, changes or not. */
-	bool full;                  /*!< By its manifest. */
+	bool leaves;                /*!< It is decided that it does; that holds as long as it is
+				     * not another feed. */
+	bool full;                  /*!< By its manifest; also when that is wrong. */
 	bool told;                  /*!< That it is alone. */
+	int64_t left_at;            /*!< Seconds: when that was decided; 0: it was not yet. */
 
-	/* What a change does not make void: */
+	/* What a change does not make void, as long as the manifest tells of the same feed: */
 	bool wanted;   /*!< By an operator: it comes first, and also while the daemon is paused. */
 	bool forced;   /*!< By an operator: however many permissions are lost. */
 	bool disliked; /*!< The loader refused it once: it is tried again only when it does not
@@ -125,11 +125,16 @@ icp_spool_feed_t *icp_spool_find(const icp_spool_t *spool, const char *base);
 /*! \brief Forgets a feed that left; others move up. */
 void icp_spool_drop(icp_spool_t *spool, icp_spool_feed_t *feed);
 
+/*!
+ * \brief Looks at a feed that lies in done/ or rejected/, as a scan does at those in the spool.
+ * \param feed  zeroed but for its base; gets all that its files tell
+ * \param diag  says why, when it is wrong or unread
+ */
+void icp_spool_look_at(const icp_spool_t *spool, enum icp_spool_place place, icp_spool_feed_t *feed,
+	icp_diag_t *diag);
+
 /*! \brief Says why a feed is wrong: reads it once more. "FILE: what is wrong" */
 void icp_spool_explain(const icp_spool_t *spool, const icp_spool_feed_t *feed, icp_diag_t *diag);
-
-/*! \brief The word of a place: its directory's name. */
-const char *icp_spool_place_name(enum icp_spool_place place);
 
 /*! \brief Stops loading for good, until icp_spool_resume. \retval ICP_EOK, ICP_ESYS */
 int icp_spool_pause(const icp_spool_t *spool, const char *why, icp_diag_t *diag);

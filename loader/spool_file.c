@@ -24,7 +24,7 @@ bool icp_spool_take_stamp(int directory, const char *name, icp_spool_stamp_t *st
 	return true;
 }
 
-static bool is_same_time(const struct timespec *a, const struct timespec *b)
+bool icp_spool_same_time(const struct timespec *a, const struct timespec *b)
 {
 	return a->tv_sec == b->tv_sec && a->tv_nsec == b->tv_nsec;
 }
@@ -32,7 +32,8 @@ static bool is_same_time(const struct timespec *a, const struct timespec *b)
 bool icp_spool_same_stamp(const icp_spool_stamp_t *a, const icp_spool_stamp_t *b)
 {
 	return a->inode == b->inode && a->size == b->size && a->mode == b->mode &&
-	       is_same_time(&a->modified, &b->modified) && is_same_time(&a->changed, &b->changed);
+	       icp_spool_same_time(&a->modified, &b->modified) &&
+	       icp_spool_same_time(&a->changed, &b->changed);
 }
 
 int icp_spool_open_file(int directory, const char *name)

@@ -9,6 +9,8 @@
 /*! \brief Takes the stamp of a file. \return whether there is one; if not, the stamp is all zero */
 bool icp_spool_take_stamp(int directory, const char *name, icp_spool_stamp_t *stamp);
 
+bool icp_spool_same_time(const struct timespec *a, const struct timespec *b);
+
 bool icp_spool_same_stamp(const icp_spool_stamp_t *a, const icp_spool_stamp_t *b);
 
 /*! \brief Opens a regular file for reading. \return -1 and errno */

@@ -137,21 +137,32 @@ int icp_spool_recover(const icp_spool_t *spool, icp_spool_loading_t *loading, ic
 	return ICP_EOK;
 }
 
+int icp_spool_choose_base(const icp_spool_t *spool, const char *base, enum icp_spool_place place,
+	int64_t now, char as[ICP_SPOOL_BASE_MAX + 32], icp_diag_t *diag)
+{
+	icp_spool_journal_t journal;
+	/* A move that failed half-way goes on under the name that it began with. */
+	if (icp_spool_journal_read(spool->directory, &journal) &&
+		journal.what == ICP_SPOOL_MOVING && journal.place == place &&
+		strcmp(journal.base, base) == 0) {
+		memcpy(as, journal.as, sizeof journal.as);
+	} else if (!find_base(spool->places[place], base, now, as)) {
+		errno = EEXIST;
+		return failed(spool, base, diag);
+	}
+	return ICP_EOK;
+}
+
 int icp_spool_move(const icp_spool_t *spool, const icp_spool_feed_t *feed,
 	enum icp_spool_place place, const char *report, int64_t now,
 	char as[ICP_SPOOL_BASE_MAX + 32], icp_diag_t *notice, icp_diag_t *diag)
 {
 	int to = spool->places[place];
-	notice->text[0] = '\0';
 	icp_spool_journal_t journal;
-	/* A move that failed half-way goes on under the name that it began with. */
-	if (icp_spool_journal_read(spool->directory, &journal) &&
-		journal.what == ICP_SPOOL_MOVING && journal.place == place &&
-		strcmp(journal.base, feed->base) == 0) {
-		memcpy(as, journal.as, sizeof journal.as);
-	} else if (!find_base(to, feed->base, now, as)) {
-		errno = EEXIST;
-		return failed(spool, feed->base, diag);
+	notice->text[0] = '\0';
+	int ret = icp_spool_choose_base(spool, feed->base, place, now, as, diag);
+	if (ret != ICP_EOK) {
+		return ret;
 	}
 	journal = (icp_spool_journal_t){.what = ICP_SPOOL_MOVING, .place = place};
 	snprintf(journal.base, sizeof journal.base, "%s", feed->base);
@@ -172,21 +183,38 @@ int icp_spool_move(const icp_spool_t *spool, const icp_spool_feed_t *feed,
 	return ICP_EOK;
 }
 
-int icp_spool_take_back(const icp_spool_t *spool, const char *base, icp_diag_t *diag)
+int icp_spool_locate(
+	const icp_spool_t *spool, const char *base, enum icp_spool_place *place, icp_diag_t *diag)
 {
-	char report[NAME_MAX + 1];
 	if (is_there(spool->directory, base, ".json")) {
 		return icp_fail(
 			diag, ICP_EINVAL, "%s: there is one of this name in the spool", base);
 	}
-	int place = 0;
-	while (place < ICP_SPOOL_PLACES && !is_there(spool->places[place], base, ".json")) {
-		place++;
+	if (*place != ICP_SPOOL_PLACES) {
+		const char *name = icp_spool_place_name(*place);
+		return is_there(spool->places[*place], base, ".json")
+			       ? ICP_EOK
+			       : icp_fail(diag, ICP_EINVAL, "%s/%s: no such feed", name, base);
 	}
-	if (place == ICP_SPOOL_PLACES) {
+	bool rejected = is_there(spool->places[ICP_SPOOL_REJECTED], base, ".json");
+	bool done = is_there(spool->places[ICP_SPOOL_DONE], base, ".json");
+	if (rejected && done) {
+		return icp_fail(diag, ICP_EINVAL,
+			"%s: there is rejected/%s and done/%s; say which of them", base, base,
+			base);
+	}
+	if (!rejected && !done) {
 		return icp_fail(
 			diag, ICP_EINVAL, "%s: no such feed in the spool, done or rejected", base);
 	}
+	*place = rejected ? ICP_SPOOL_REJECTED : ICP_SPOOL_DONE;
+	return ICP_EOK;
+}
+
+int icp_spool_take_back(
+	const icp_spool_t *spool, const char *base, enum icp_spool_place place, icp_diag_t *diag)
+{
+	char report[NAME_MAX + 1];
 	if (move_files(spool->places[place], base, spool->directory, base) != 0) {
 		return failed(spool, base, diag);
 	}

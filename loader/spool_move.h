@@ -58,11 +58,30 @@ int icp_spool_move(const icp_spool_t *spool, const icp_spool_feed_t *feed,
 	char as[ICP_SPOOL_BASE_MAX + 32], icp_diag_t *notice, icp_diag_t *diag);
 
 /*!
- * \brief Takes a feed with its manifest back from done/ or rejected/ into the spool; the report of
- * what became of it goes. \retval ICP_EOK \retval ICP_EINVAL  it is in neither, or there is one of
- * that name in the spool \retval ICP_ESYS
+ * \brief The base under which icp_spool_move puts a feed into a place, with the same time.
+ * \retval ICP_EOK
+ * \retval ICP_ESYS  there is none left
  */
-int icp_spool_take_back(const icp_spool_t *spool, const char *base, icp_diag_t *diag);
+int icp_spool_choose_base(const icp_spool_t *spool, const char *base, enum icp_spool_place place,
+	int64_t now, char as[ICP_SPOOL_BASE_MAX + 32], icp_diag_t *diag);
+
+/*!
+ * \brief Finds where a feed lies that left the spool.
+ * \param place  in: where it is said to be, or ICP_SPOOL_PLACES; out: where it is
+ * \retval ICP_EOK
+ * \retval ICP_EINVAL  it is not there; it is in both, and it was not said which one is meant; or
+ * there is one of that name in the spool
+ */
+int icp_spool_locate(
+	const icp_spool_t *spool, const char *base, enum icp_spool_place *place, icp_diag_t *diag);
+
+/*!
+ * \brief Takes a feed with its manifest back into the spool from the place where icp_spool_locate
+ * found it; the report of what became of it goes.
+ * \retval ICP_EOK, ICP_ESYS
+ */
+int icp_spool_take_back(
+	const icp_spool_t *spool, const char *base, enum icp_spool_place place, icp_diag_t *diag);
 
 /*!
  * \brief Removes what lies in a place for longer than that.

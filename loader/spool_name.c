@@ -53,6 +53,27 @@ bool icp_spool_base(const char *name, char base[ICP_SPOOL_BASE_MAX + 1])
 	return true;
 }
 
+const char *icp_spool_place_name(enum icp_spool_place place)
+{
+	return place == ICP_SPOOL_DONE ? "done" : "rejected";
+}
+
+bool icp_spool_base_in(
+	const char *name, enum icp_spool_place *place, char base[ICP_SPOOL_BASE_MAX + 1])
+{
+	const char *slash = strchr(name, '/');
+	*place = ICP_SPOOL_PLACES;
+	for (int i = 0; slash != NULL && i < ICP_SPOOL_PLACES; i++) {
+		const char *word = icp_spool_place_name((enum icp_spool_place)i);
+		if (strncmp(name, word, (size_t)(slash - name)) == 0 &&
+			word[slash - name] == '\0') {
+			*place = (enum icp_spool_place)i;
+			return icp_spool_base(slash + 1, base);
+		}
+	}
+	return icp_spool_base(name, base);
+}
+
 void icp_spool_rename(const char *base, const char *mark, char other[ICP_SPOOL_BASE_MAX + 32])
 {
 	size_t length = strlen(base) - strlen(CSV);

@@ -15,6 +15,12 @@
 /*! "" and those of compression; each shorter than 5 octets. */
 extern const char *const icp_spool_suffixes[ICP_SPOOL_SUFFIXES];
 
+/*! Where a feed may go. */
+enum icp_spool_place { ICP_SPOOL_DONE, ICP_SPOOL_REJECTED, ICP_SPOOL_PLACES };
+
+/*! \brief The word of a place: its directory's name. */
+const char *icp_spool_place_name(enum icp_spool_place place);
+
 enum icp_spool_name {
 	ICP_SPOOL_OTHER,    /*!< Not of a manifest; or hidden, as what is on its way may be. */
 	ICP_SPOOL_MANIFEST, /*!< Of a manifest. */
@@ -33,6 +39,13 @@ enum icp_spool_name icp_spool_name(const char *name, size_t *base);
  * \return false when it is none: a path, hidden, or not of such a form
  */
 bool icp_spool_base(const char *name, char base[ICP_SPOOL_BASE_MAX + 1]);
+
+/*!
+ * \brief Likewise, where the name may say in which place it lies: "done/F.csv", "rejected/F.csv".
+ * \param place  ICP_SPOOL_PLACES: it says none
+ */
+bool icp_spool_base_in(
+	const char *name, enum icp_spool_place *place, char base[ICP_SPOOL_BASE_MAX + 1]);
 
 /*!
  * \brief Another base for one that is taken: with a mark put before ".csv".

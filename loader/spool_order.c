@@ -32,6 +32,10 @@ static enum icp_spool_step step_of(const icp_spool_feed_t *feed, const icp_spool
 		*wake = feed->since + ICP_SPOOL_SETTLE_MS;
 		return *wake <= now ? ICP_SPOOL_REJECT : ICP_SPOOL_NOTHING;
 	}
+	if (feed->state == ICP_SPOOL_UNREAD) {
+		*wake = now + ICP_SPOOL_SETTLE_MS;
+		return ICP_SPOOL_NOTHING;
+	}
 	if (feed->state != ICP_SPOOL_GOOD) {
 		return ICP_SPOOL_NOTHING;
 	}

@@ -8,6 +8,7 @@ import signal
 import socket
 import stat
 import time
+from pathlib import Path
 
 from gate_daemon import filed, state_of, upsert, wait_until
 from operator_tool import icpgate, run
@@ -80,6 +81,8 @@ def test_load_that_can_not_be(daemon):
     daemon.delta(upsert("b.cn"), 2, "b.csv")
     daemon.ends_in("done", "b.csv")
     assert "force is for full feeds" in daemon.ctl("load", "--force", "b.csv", expect=1)
+    # What is refused stays where it is.
+    assert daemon.is_in("done", "b.csv")
     # What was applied is told, and stays where such feeds are.
     assert "was applied before" in daemon.ctl("load", "b.csv")
     daemon.ends_in("done", "b.csv")
@@ -173,6 +176,41 @@ def test_two_wait_for_one_load(daemon):
         assert json.loads(client.makefile("rb").readline())["ok"] is True
         client.close()
     assert daemon.status()["loads"]["full"]["done"] == 2
+
+
+def test_an_order_outlasts_a_failure(daemon):
+    """While it is paused, too."""
+    daemon.ctl("pause")
+    name = daemon.delta(upsert("b.cn"), 2)
+    daemon.conf.write_text("store: [", encoding="utf-8")
+    answer = json.loads(daemon.ask(json.dumps({"command": "load", "feed": name}).encode() + b"\n"))
+    assert answer["ok"] is False and answer["status"] == 2
+    daemon.configure()
+    daemon.ends_in("done", name)
+    assert daemon.status()["paused"] == "operator"
+
+
+def test_a_feed_that_is_taken_away(daemon):
+    """Who waits for it is told so."""
+    state = {row.key: row for row in (filed(f"d{n}.cn") for n in range(60_000))}
+    daemon.ctl("pause")
+    first = daemon.full({**state, **state_of("a.cn")}, 2, "f.csv")
+    other = daemon.full({**state, **state_of("a.cn")}, 3, "g.csv")
+    children = Path(f"/proc/{daemon.process.pid}/task/{daemon.process.pid}/children")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client, \
+            socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as waiter:
+        for each in (client, waiter):
+            each.settimeout(60)
+            each.connect(daemon.settings["control"])
+        client.sendall(json.dumps({"command": "load", "feed": first}).encode() + b"\n")
+        child = int(wait_until(lambda: children.read_text().split(), daemon.log)[0])
+        os.kill(child, signal.SIGSTOP)
+        waiter.sendall(json.dumps({"command": "load", "feed": other}).encode() + b"\n")
+        daemon.says(f": load {other}")
+        (daemon.spool / f"{other}.json").unlink()
+        os.kill(child, signal.SIGCONT)
+        assert json.loads(client.makefile("rb").readline())["ok"] is True
+        assert "taken away" in json.loads(waiter.makefile("rb").readline())["error"]
 
 
 def test_left_behind(make_daemon):

@@ -253,14 +253,52 @@ def test_guard_and_force(daemon):
     name = daemon.full(state_of("a.cn"), 3, "lost.csv")
     report = daemon.ends_in("rejected", name)
     assert "300 of 301 permissions would be lost" in report
-    assert "icpgate ctl load lost.csv --force" in report
+    assert "icpgate ctl load rejected/lost.csv --force" in report
     assert daemon.sequence() == 2
     assert "refused by a guard" in daemon.ctl("load", name, expect=1)
     daemon.ends_in("rejected", name)
-    assert "300 lost" in daemon.ctl("load", name, "--force")
+    assert "300 lost" in daemon.ctl("load", daemon.spool / "rejected" / name, "--force")
     daemon.ends_in("done", name)
     assert daemon.sequence() == 3 and len(daemon.store.dump()) == 1
     assert daemon.names("rejected") == []
+
+
+def test_the_same_name_every_night(daemon):
+    """Two are refused under one name, under which one was loaded before: the advice of each report, followed,
+    loads the one that it lies beside."""
+    state = {row.key: row for row in (filed(f"d{n}.cn") for n in range(300))}
+    daemon.ends_in("done", daemon.full({**state, **state_of("a.cn")}, 2, "night.csv"))
+    daemon.full(state_of("a.cn"), 3, "night.csv")
+    first = daemon.ends_in("rejected", "night.csv")
+    daemon.full(state_of("a.cn", "b.cn"), 4, "night.csv")
+    rejected = daemon.spool / "rejected"
+    report = wait_until(lambda: next(iter(rejected.glob("night~*.csv.report")), None), daemon.log)
+    second = wait_until(lambda: daemon.is_in("rejected", report.stem), daemon.log) and report.read_text()
+    assert "icpgate ctl load rejected/night.csv --force\n" in first
+    assert f"icpgate ctl load rejected/{report.stem} --force\n" in second
+    assert "say which" in daemon.ctl("load", "night.csv", "--force", expect=1)
+    assert daemon.is_in("done", "night.csv") and daemon.is_in("rejected", "night.csv")
+    daemon.ctl(*second.rsplit("ctl ", 1)[1].split())
+    assert daemon.sequence() == 4 and len(daemon.store.dump()) == 2
+    daemon.ends_in("done", report.stem)
+    assert daemon.names("rejected") == ["night.csv"]
+    assert "no such feed" in daemon.ctl("load", f"rejected/{report.stem}", expect=1)
+
+
+def test_rejected_unseen(daemon):
+    """No loader saw it, but it counts as one that was rejected."""
+    (daemon.spool / "json.csv").write_text("", encoding="utf-8")
+    (daemon.spool / "json.csv.json").write_text('{"kind": "delta", "seq', encoding="utf-8")
+    two = daemon.delta(upsert("b.cn"), 2, "two.csv")
+    daemon.ends_in("done", two)
+    for end in ("", ".json"):
+        shutil.copy(daemon.spool / "done" / f"{two}{end}", daemon.spool / f"more.csv{end}")
+    (daemon.spool / "more.csv.gz").write_bytes(b"")
+    daemon.ends_in("rejected", "json.csv")
+    wait_until(lambda: (daemon.spool / "rejected" / "more.csv.json").exists(), daemon.log)
+    status = daemon.status()
+    assert status["loads"]["full"]["feed"] == 1 and status["loads"]["delta"]["feed"] == 1
+    assert status["last"]["outcome"] == "feed"
 
 
 def test_another_directory_in_its_place(daemon):

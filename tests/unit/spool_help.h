@@ -26,6 +26,7 @@
 #define IN_SPOOL(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 #define NOW 1795449600 /* 2026-11-24T00:00:00+08:00 */
 #define SHA "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+#define OTHER_SHA "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 #define SETTLED (ICP_SPOOL_SETTLE_MS + 1)
 
 typedef struct {
@@ -81,15 +82,21 @@ static inline void write_file(const site_t *site, const char *name, const char *
 	assert_int_equal(fclose(file), 0);
 }
 
-static inline void write_manifest(
-	const site_t *site, const char *name, const char *kind, unsigned sequence)
+static inline void write_manifest_of(const site_t *site, const char *name, const char *kind,
+	unsigned sequence, const char *sha256)
 {
 	char text[256];
 	snprintf(text, sizeof text,
 		"{\"kind\": \"%s\", \"sequence\": %u, \"as_of\": \"2026-11-23\", \"rows\": 0, "
-		"\"sha256\": \"" SHA "\"}",
-		kind, sequence);
+		"\"sha256\": \"%s\"}",
+		kind, sequence, sha256);
 	write_file(site, name, text);
+}
+
+static inline void write_manifest(
+	const site_t *site, const char *name, const char *kind, unsigned sequence)
+{
+	write_manifest_of(site, name, kind, sequence, SHA);
 }
 
 /*! A feed with its manifest. */

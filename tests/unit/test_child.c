@@ -108,6 +108,28 @@ static void test_lines(void **state)
 	assert_string_equal(lines[5], "d");
 }
 
+/* Neither what the daemon ignores nor what it holds back is so for its children. */
+static void test_signals_are_reset(void **state)
+{
+	(void)state;
+	sigset_t held;
+	sigset_t before;
+	sigemptyset(&held);
+	sigaddset(&held, SIGUSR1);
+	(void)signal(SIGPIPE, SIG_IGN);
+	(void)signal(SIGUSR2, SIG_IGN);
+	assert_int_equal(sigprocmask(SIG_BLOCK, &held, &before), 0);
+	start("grep -E '^Sig(Blk|Ign)' /proc/self/status", NULL);
+	sigset_t now;
+	assert_int_equal(sigprocmask(SIG_SETMASK, &before, &now), 0);
+	(void)signal(SIGPIPE, SIG_DFL);
+	(void)signal(SIGUSR2, SIG_DFL);
+	assert_true(sigismember(&now, SIGUSR1) == 1 && sigismember(&now, SIGUSR2) == 0);
+	wait_for_end();
+	assert_string_equal(child.output, "SigBlk:\t0000000000000000\nSigIgn:\t0000000000000000\n");
+	icp_child_close(&child);
+}
+
 static void test_signal(void **state)
 {
 	(void)state;
@@ -235,6 +257,7 @@ int main(void)
 		IN_LOOP(test_much_output),
 		IN_LOOP(test_lines),
 		IN_LOOP(test_signal),
+		IN_LOOP(test_signals_are_reset),
 		IN_LOOP(test_clean),
 		IN_LOOP(test_no_program),
 		cmocka_unit_test(test_notify),

@@ -145,7 +145,15 @@ static void test_requests(void **state)
 		{"{\"command\": \"status\", \"feed\": \"f.csv\"}", "feed: key is not known"},
 		{"{\"command\": \"status\", \"a\\u0007b\": 1}", "a\\x07b: key is not known"},
 		{"{\"command\": \"load\", \"feed\": \"../f.csv\"}",
-			"feed: not the name of a feed or manifest without a directory"},
+			"feed: not the name of a feed or manifest, alone or behind done/ or "
+			"rejected/"},
+		{"{\"command\": \"load\", \"feed\": \"/f.csv\"}",
+			"feed: not the name of a feed or manifest, alone or behind done/ or "
+			"rejected/"},
+		{"{\"command\": \"load\", \"feed\": \"done/../f.csv\"}",
+			"feed: not the name of a feed or manifest, alone or behind done/ or "
+			"rejected/"},
+		{"{\"command\": \"load\", \"feed\": \"done/f.csv\"}", NULL},
 		{"{\"command\": \"load\", \"feed\": \"f.csv\\u0000.csv\"}", "not a JSON object"},
 		{"{\"command\": \"load\", \"feed\": \"f.csv\", \"force\": 1}",
 			"force: not true or false"},
@@ -158,6 +166,25 @@ static void test_requests(void **state)
 			strcmp(diag.text, cases[i].want != NULL ? cases[i].want : "") != 0) {
 			fail_msg("%s: %d, %s", cases[i].line, ret, diag.text);
 		}
+	}
+}
+
+static void test_request_place(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *feed;
+		enum icp_spool_place place;
+	} cases[] = {{"f.csv", ICP_SPOOL_PLACES}, {"done/f.csv.json", ICP_SPOOL_DONE},
+		{"rejected/f.csv", ICP_SPOOL_REJECTED}};
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		icp_request_t request;
+		char line[100];
+		int length = snprintf(line, sizeof line,
+			"{\"command\": \"load\", \"feed\": \"%s\"}", cases[i].feed);
+		assert_int_equal(icp_request_parse(&request, line, (size_t)length, NULL), ICP_EOK);
+		assert_string_equal(request.base, "f.csv");
+		assert_int_equal(request.place, cases[i].place);
 	}
 }
 
@@ -238,6 +265,64 @@ static void test_too_long(void **state)
 	octets[ICP_REQUEST_MAX] = '\n';
 	(void)ask(site, octets, ICP_REQUEST_MAX + 1);
 	assert_int_equal(site->taken, 0);
+}
+
+static bool is_lost(const char *base, void *context)
+{
+	(void)context;
+	return strcmp(base, "lost.csv") == 0;
+}
+
+static void test_review(void **state)
+{
+	site_t *site = *state;
+	static const char lost[] = "{\"command\": \"load\", \"feed\": \"lost.csv\"}\n";
+	static const char there[] = "{\"command\": \"load\", \"feed\": \"there.csv\"}\n";
+	int one = connect_to(site);
+	int other = connect_to(site);
+	assert_true(send(one, lost, strlen(lost), MSG_NOSIGNAL) > 0);
+	assert_true(send(other, there, strlen(there), MSG_NOSIGNAL) > 0);
+	for (int i = 0; i < TURNS_MAX && site->taken < 2; i++) {
+		turn(site);
+	}
+	icp_control_review(site->control, is_lost, NULL);
+	assert_string_equal(receive(site, one),
+		"{\"ok\":false,\"error\":\"it was taken away, or replaced, before it was loaded\"}\n");
+	icp_control_answer(
+		site->control, ICP_COMMAND_LOAD, "there.csv", json_pack("{s:i}", "x", 1));
+	assert_string_equal(receive(site, other), "{\"x\":1}\n");
+}
+
+/* Who waits for what takes long, and goes away, keeps no place; whether it said before that it
+ * sends no more or not. */
+static void test_waiter_gone(void **state)
+{
+	site_t *site = *state;
+	static const char line[] = "{\"command\": \"rollback\"}\n";
+	int files[ICP_CONTROL_CLIENTS_MAX];
+	for (int half = 0; half < 2; half++) {
+		for (size_t i = 0; i < COUNT(files); i++) {
+			files[i] = connect_to(site);
+			assert_true(send(files[i], line, strlen(line), MSG_NOSIGNAL) > 0);
+			if (half) {
+				shutdown(files[i], SHUT_WR);
+			}
+		}
+		unsigned want = (unsigned)COUNT(files) * ((unsigned)half * 1 + 1) + (unsigned)half;
+		for (int i = 0; i < TURNS_MAX && site->taken < want; i++) {
+			turn(site);
+		}
+		assert_int_equal(site->taken, want);
+		for (size_t i = 0; i < COUNT(files); i++) {
+			close(files[i]);
+		}
+		if (half) {
+			turn(site);
+			icp_control_review(site->control, is_lost, NULL);
+		}
+		static const char last[] = "{\"command\": \"status\"}\n";
+		assert_string_equal(ask(site, last, strlen(last)), "{\"ok\":true}\n");
+	}
 }
 
 static void test_gone(void **state)
@@ -328,6 +413,9 @@ int main(void)
 	signal(SIGPIPE, SIG_IGN); /* As the daemon does. */
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_requests),
+		cmocka_unit_test(test_request_place),
+		IN_SITE(test_review),
+		IN_SITE(test_waiter_gone),
 		IN_SITE(test_answer),
 		IN_SITE(test_in_pieces),
 		IN_SITE(test_later),

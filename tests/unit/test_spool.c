@@ -290,6 +290,63 @@ static void test_changes(void **state)
 	assert_true(feed->wanted);
 }
 
+/* What an operator said of a feed is not said of another one of its name. */
+static void test_orders_replaced(void **state)
+{
+	site_t *site = *state;
+	put(site, "f.csv", "full", 1);
+	scan(site, 0);
+	find(site, "f.csv")->wanted = true;
+	find(site, "f.csv")->forced = true;
+	/* It is the same one, though its manifest was written anew. */
+	write_manifest(site, "f.csv.json", "full", 12);
+	scan(site, 10);
+	assert_int_equal(find(site, "f.csv")->sequence, 12);
+	assert_true(find(site, "f.csv")->wanted && find(site, "f.csv")->forced);
+	write_manifest_of(site, "f.csv.json", "full", 123, OTHER_SHA);
+	scan(site, 20);
+	assert_int_equal(find(site, "f.csv")->sequence, 123);
+	assert_false(find(site, "f.csv")->wanted || find(site, "f.csv")->forced);
+}
+
+/* That one leaves is not decided of another one of its name. */
+static void test_leaves(void **state)
+{
+	site_t *site = *state;
+	put(site, "f.csv", "full", 1);
+	put(site, "g.csv", "full", 1);
+	scan(site, 0);
+	find(site, "f.csv")->leaves = true;
+	find(site, "g.csv")->leaves = true;
+	assert_int_equal(chmod(path_of(site, "f.csv"), 0600), 0);
+	scan(site, 10);
+	assert_true(find(site, "f.csv")->leaves);
+	/* Written over: */
+	write_manifest_of(site, "f.csv.json", "full", 12, OTHER_SHA);
+	/* and in its place: */
+	write_file(site, "other", "abc");
+	assert_int_equal(rename(path_of(site, "other"), path_of(site, "g.csv")), 0);
+	scan(site, 20);
+	assert_false(find(site, "f.csv")->leaves);
+	assert_int_equal(find(site, "f.csv")->sequence, 12);
+	assert_int_equal(find(site, "f.csv")->since, 20);
+	assert_false(find(site, "g.csv")->leaves);
+}
+
+/* What could not be read is read again, though nothing changed. */
+static void test_unread(void **state)
+{
+	site_t *site = *state;
+	put(site, "f.csv", "delta", 6);
+	scan(site, 10);
+	find(site, "f.csv")->state = ICP_SPOOL_UNREAD;
+	find(site, "f.csv")->wanted = true;
+	scan(site, 20);
+	assert_int_equal(find(site, "f.csv")->state, ICP_SPOOL_GOOD);
+	assert_int_equal(find(site, "f.csv")->since, 10);
+	assert_true(find(site, "f.csv")->wanted);
+}
+
 /* A feed that is long on its way is not read whole again with each look at it. */
 static void test_disliked(void **state)
 {
@@ -361,6 +418,9 @@ int main(void)
 		IN_SPOOL(test_suffixes),
 		IN_SPOOL(test_wrong),
 		IN_SPOOL(test_changes),
+		IN_SPOOL(test_orders_replaced),
+		IN_SPOOL(test_leaves),
+		IN_SPOOL(test_unread),
 		IN_SPOOL(test_disliked),
 		IN_SPOOL(test_alone),
 		IN_SPOOL(test_drop),

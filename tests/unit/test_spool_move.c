@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "tests/unit/spool_help.h"
 
+#include <sys/resource.h>
+
 #include "core/time.h"
 #include "loader/prune.h"
 #include "loader/spool_file.h"
@@ -175,6 +177,13 @@ static void test_journal_refused(void **state)
 	assert_false(icp_spool_journal_read(site->spool.directory, &journal));
 }
 
+static int take_back(site_t *site, const char *base, enum icp_spool_place place)
+{
+	site->diag.text[0] = '\0';
+	int ret = icp_spool_locate(&site->spool, base, &place, &site->diag);
+	return ret == ICP_EOK ? icp_spool_take_back(&site->spool, base, place, &site->diag) : ret;
+}
+
 static void test_take_back(void **state)
 {
 	site_t *site = *state;
@@ -182,12 +191,86 @@ static void test_take_back(void **state)
 	put(site, "f.csv", "delta", 1);
 	scan(site, 0);
 	assert_int_equal(move(site, "f.csv", ICP_SPOOL_REJECTED, as), ICP_EOK);
-	assert_int_equal(icp_spool_take_back(&site->spool, "f.csv", &site->diag), ICP_EOK);
+	assert_int_equal(take_back(site, "f.csv", ICP_SPOOL_PLACES), ICP_EOK);
 	assert_true(is_there(site, "f.csv") && is_there(site, "f.csv.json"));
 	assert_false(is_there(site, "rejected/f.csv.report"));
-	assert_int_equal(icp_spool_take_back(&site->spool, "f.csv", &site->diag), ICP_EINVAL);
-	assert_int_equal(icp_spool_take_back(&site->spool, "g.csv", &site->diag), ICP_EINVAL);
+	assert_int_equal(take_back(site, "f.csv", ICP_SPOOL_PLACES), ICP_EINVAL);
+	assert_int_equal(take_back(site, "g.csv", ICP_SPOOL_PLACES), ICP_EINVAL);
 	assert_string_equal(site->diag.text, "g.csv: no such feed in the spool, done or rejected");
+}
+
+/* With the same name every night it may be that of yesterday, or the one that was refused. */
+static void test_take_back_which(void **state)
+{
+	site_t *site = *state;
+	char as[ICP_SPOOL_BASE_MAX + 32];
+	for (int place = 0; place < ICP_SPOOL_PLACES; place++) {
+		put(site, "f.csv", "full", (unsigned)place + 1);
+		scan(site, 0);
+		assert_int_equal(move(site, "f.csv", (enum icp_spool_place)place, as), ICP_EOK);
+	}
+	assert_int_equal(take_back(site, "f.csv", ICP_SPOOL_PLACES), ICP_EINVAL);
+	assert_string_equal(site->diag.text,
+		"f.csv: there is rejected/f.csv and done/f.csv; say which of them");
+	assert_int_equal(take_back(site, "g.csv", ICP_SPOOL_DONE), ICP_EINVAL);
+	assert_string_equal(site->diag.text, "done/g.csv: no such feed");
+	assert_int_equal(take_back(site, "f.csv", ICP_SPOOL_REJECTED), ICP_EOK);
+	assert_true(is_there(site, "done/f.csv") && !is_there(site, "rejected/f.csv"));
+	scan(site, 0);
+	assert_int_equal(find(site, "f.csv")->sequence, 2);
+	/* There is no room for the other one. */
+	assert_int_equal(take_back(site, "f.csv", ICP_SPOOL_DONE), ICP_EINVAL);
+}
+
+/* What lies there can be looked at without taking it back. */
+static void test_look_at(void **state)
+{
+	site_t *site = *state;
+	char as[ICP_SPOOL_BASE_MAX + 32];
+	char base[] = "f.csv";
+	icp_spool_feed_t feed = {.base = base};
+	put(site, "f.csv", "delta", 9);
+	scan(site, 0);
+	assert_int_equal(move(site, "f.csv", ICP_SPOOL_DONE, as), ICP_EOK);
+	icp_spool_look_at(&site->spool, ICP_SPOOL_DONE, &feed, &site->diag);
+	assert_int_equal(feed.state, ICP_SPOOL_GOOD);
+	assert_int_equal(feed.sequence, 9);
+	assert_false(feed.full);
+	/* Want of descriptors says nothing of a feed. */
+	struct rlimit limit;
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+	const struct rlimit none = {.rlim_cur = 0, .rlim_max = limit.rlim_max};
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+	feed = (icp_spool_feed_t){.base = base};
+	icp_spool_look_at(&site->spool, ICP_SPOOL_DONE, &feed, &site->diag);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+	assert_int_equal(feed.state, ICP_SPOOL_UNREAD);
+	assert_string_equal(site->diag.text, "f.csv.json: Too many open files");
+	write_file(site, "done/f.csv.json", "{");
+	feed = (icp_spool_feed_t){.base = base};
+	icp_spool_look_at(&site->spool, ICP_SPOOL_DONE, &feed, &site->diag);
+	assert_int_equal(feed.state, ICP_SPOOL_WRONG);
+}
+
+/* A move that failed half-way is not ended with a feed that came in place of the one it was of. */
+static void test_move_replaced(void **state)
+{
+	site_t *site = *state;
+	icp_spool_journal_t journal = {
+		.what = ICP_SPOOL_MOVING, .base = "f.csv", .place = ICP_SPOOL_DONE, .as = "f.csv"};
+	put(site, "f.csv", "delta", 1);
+	scan(site, 0);
+	find(site, "f.csv")->leaves = true;
+	assert_int_equal(icp_spool_journal_write(site->spool.directory, &journal), 0);
+	assert_int_equal(rename(path_of(site, "f.csv"), path_of(site, "done/f.csv")), 0);
+	scan(site, 10);
+	assert_true(find(site, "f.csv")->leaves);
+	assert_true(is_there(site, ICP_SPOOL_JOURNAL));
+	put(site, "f.csv", "delta", 2);
+	scan(site, 20);
+	assert_false(find(site, "f.csv")->leaves);
+	assert_int_equal(find(site, "f.csv")->sequence, 2);
+	assert_false(is_there(site, ICP_SPOOL_JOURNAL));
 }
 
 static void test_write_file(void **state)
@@ -257,6 +340,9 @@ int main(void)
 		IN_SPOOL(test_recover_loading),
 		IN_SPOOL(test_journal_refused),
 		IN_SPOOL(test_take_back),
+		IN_SPOOL(test_take_back_which),
+		IN_SPOOL(test_look_at),
+		IN_SPOOL(test_move_replaced),
 		IN_SPOOL(test_write_file),
 		IN_SPOOL(test_prune),
 		IN_SPOOL(test_prune_audit),
