@@ -12,8 +12,10 @@ PAGE, OTHER = ("203.0.113.80", "2001:db8::80"), ("198.51.100.7", "2001:db8::7")
 NETWORK = """\
 ip link set lo up
 for address in %s; do ip address add $address dev lo; done
+# Usable at once, without a look for others that have them.
+for address in %s; do ip address add $address dev lo nodad; done
 exec "$@"
-""" % " ".join([*PAGE, *OTHER])
+""" % tuple(map(" ".join, zip(PAGE, OTHER)))
 ASK = """\
 import http.client, sys
 host, source, path = sys.argv[1:]
