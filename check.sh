@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-3-Clause
 # Installs what is needed, builds, and runs all tests. Ends with a line "N passed, N failed" that
-# counts each test and each of the other steps as one; exits with 1 when any failed. Logs stay in
-# .deps/log/.
+# counts each test and each of the other steps as one; exits with 1 when any failed. Logs, and
+# screenshots of the block page, stay in .deps/log/.
 # shellcheck disable=SC2317 # many functions are the commands of steps
 set -euo pipefail
 exec </dev/null
@@ -212,6 +212,14 @@ pytest_end() {
 	count_pytest "$1"
 }
 
+# keep_screenshots NAME: those of a run of pytest go to the logs, where they can be looked at.
+keep_screenshots() {
+	local from
+	from=$(results_of "$1").pytest/screenshots
+	rm -rf "$logs/screenshots"
+	[ ! -d "$from" ] || cp -r "$from" "$logs/screenshots"
+}
+
 # Checks of the sources.
 
 # files GLOB: the C files of ours with such a name, NUL-separated.
@@ -328,6 +336,7 @@ if [ "$failed" -eq "$before" ]; then
 	pytest_begin 'tests of the programs' build tools model replay bench blockpage packages
 	pytest_step 'tests of the resolver' build e2e
 	pytest_end 'tests of the programs'
+	keep_screenshots 'tests of the programs'
 	step 'threads with TSan' threads
 	ICP_STRESS_SECONDS=10 pytest_step 'stress with TSan' build-tsan e2e/test_stress.py
 	# Without those that compare with other daemons, or take long to find what TSan looks for.

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*! From a request to its answer: the page, a verdict, or what is wrong with the request. */
 #include <event2/buffer.h>
+#include <event2/bufferevent.h>
 #include <event2/http.h>
 #include <event2/http_struct.h>
 #include <event2/keyvalq_struct.h>
@@ -10,6 +11,7 @@
 #include <string.h>
 #include <strings.h>
 #include <sys/queue.h>
+#include <sys/socket.h>
 #include <time.h>
 
 #include "blockpage/service.h"
@@ -123,14 +125,8 @@ static int64_t milliseconds(void)
 	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
-/*! The address is looked at here, and nowhere kept. */
-static bool is_local(struct evhttp_request *request)
+static bool is_loopback(const struct sockaddr *from)
 {
-	const struct sockaddr *from =
-		evhttp_connection_get_addr(evhttp_request_get_connection(request));
-	if (from == NULL) {
-		return false;
-	}
 	if (from->sa_family == AF_INET) {
 		const struct sockaddr_in *in = (const struct sockaddr_in *)(const void *)from;
 		return ntohl(in->sin_addr.s_addr) >> 24 == IN_LOOPBACKNET;
@@ -142,6 +138,39 @@ static bool is_local(struct evhttp_request *request)
 			       in->sin6_addr.s6_addr[12] == IN_LOOPBACKNET);
 	}
 	return false;
+}
+
+static bool same_address(const struct sockaddr *left, const struct sockaddr *right)
+{
+	if (left->sa_family == AF_INET && right->sa_family == AF_INET) {
+		const struct sockaddr_in *a = (const struct sockaddr_in *)(const void *)left;
+		const struct sockaddr_in *b = (const struct sockaddr_in *)(const void *)right;
+		return a->sin_addr.s_addr == b->sin_addr.s_addr;
+	}
+	if (left->sa_family == AF_INET6 && right->sa_family == AF_INET6) {
+		const struct sockaddr_in6 *a = (const struct sockaddr_in6 *)(const void *)left;
+		const struct sockaddr_in6 *b = (const struct sockaddr_in6 *)(const void *)right;
+		return IN6_ARE_ADDR_EQUAL(&a->sin6_addr, &b->sin6_addr);
+	}
+	return false;
+}
+
+/*!
+ * A client on this machine has a loopback address, or the one that it asks: the system gives it no
+ * other when it asks an address of the machine. Addresses are looked at here, and nowhere kept.
+ */
+static bool is_local(struct evhttp_request *request)
+{
+	struct sockaddr_storage own = {.ss_family = AF_UNSPEC};
+	socklen_t length = sizeof own;
+	struct evhttp_connection *http = evhttp_request_get_connection(request);
+	const struct sockaddr *from = evhttp_connection_get_addr(http);
+	if (from == NULL || is_loopback(from)) {
+		return from != NULL;
+	}
+	int file = bufferevent_getfd(evhttp_connection_get_bufferevent(http));
+	return getsockname(file, (struct sockaddr *)&own, &length) == 0 &&
+	       same_address(from, (const struct sockaddr *)&own);
 }
 
 /*! To whom the API is closed, its path is like any other. */
@@ -233,7 +262,6 @@ void icp_service_answer(icp_service_t *service, struct evhttp_request *request)
 			evhttp_request_get_input_headers(request), "Accept-Language"));
 	}
 	enum icp_host kind = icp_request_host(&name, host);
-	icp_case_find(
-		&finding, kind, &name, service->gate, &service->config.policy, (int64_t)time(NULL));
+	icp_case_find(&finding, kind, &name, service->gate, &service->places, (int64_t)time(NULL));
 	send_page(request, service, language, &finding);
 }

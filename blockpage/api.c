@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/*! The verdict on a name for programs: the object of `icpgate lookup --json NAME`. */
+/*!
+ * The verdict on a name for programs: the object of `icpgate lookup --json NAME`, with a place of
+ * each provider.
+ */
 #include <stdlib.h>
 #include <string.h>
 
@@ -47,7 +50,7 @@ static json_t *place_json(const icp_place_t *place, const icp_ruling_t *ruling)
 		json_array_append_new(warnings,
 			json_string(icp_reason_name(ICP_REASON_LICENCE_ADDRESS_MISMATCH)));
 	}
-	return json_pack("[{s:n, s:b, s:o, s:b, s:s, s:s, s:o}]", "address", "mainland",
+	return json_pack("{s:n, s:b, s:o, s:b, s:s, s:s, s:o}", "address", "mainland",
 		place->mainland, "provider",
 		place->provider_length > 0 ? icp_json_text(place->provider, place->provider_length)
 					   : json_null(),
@@ -55,20 +58,35 @@ static json_t *place_json(const icp_place_t *place, const icp_ruling_t *ruling)
 		icp_reason_name(ruling->reason), "warnings", warnings);
 }
 
-static json_t *verdict_json(
-	const icp_decision_t *decision, const icp_name_t *name, json_t *rows, int64_t now)
+/*! NULL: out of memory. */
+static json_t *places_json(const icp_decision_t *decision, size_t count)
+{
+	json_t *list = json_array();
+	for (size_t i = 0; i < count; i++) {
+		if (json_array_append_new(
+			    list, place_json(&decision->places[i], &decision->rulings[i])) != 0) {
+			json_decref(list);
+			return NULL;
+		}
+	}
+	return list;
+}
+
+static json_t *verdict_json(const icp_decision_t *decision, size_t place_count,
+	const icp_name_t *name, json_t *rows, int64_t now)
 {
 	char text[ICP_NAME_TEXT_MAX];
 	char covering[ICP_NAME_TEXT_MAX];
 	const icp_judgement_t *judgement = &decision->judgement;
+	const icp_ruling_t *ruling = icp_case_ruling(decision->rulings, place_count);
 	const icp_store_info_t *info = decision->info;
 	size_t at = icp_name_suffix(name, judgement->covering);
 	icp_name_format(name, text);
 	icp_stored_format(name->wire + at, name->length - at, covering);
 	return json_pack("{s:s, s:s, s:s, s:s?, s:o, s:o, s:o, s:o, s:o}", "name", text, "verdict",
-		icp_verdict_name(judgement->verdict), "reason", icp_reason_name(judgement->reason),
+		icp_verdict_name(ruling->verdict), "reason", icp_reason_name(ruling->reason),
 		"covering", judgement->covering > 0 ? covering : NULL, "addresses",
-		place_json(decision->places, decision->rulings), "rows", rows, "generation",
+		places_json(decision, place_count), "rows", rows, "generation",
 		info != NULL ? json_integer((json_int_t)info->generation) : json_null(), "sequence",
 		info != NULL ? json_integer((json_int_t)info->sequence) : json_null(), "at",
 		icp_json_time(now));
@@ -77,19 +95,21 @@ static json_t *verdict_json(
 char *icp_api_verdict(const icp_service_t *service, const icp_name_t *name, int64_t now)
 {
 	icp_decision_t decision;
-	icp_place_t place = icp_policy_place(&service->config.policy);
+	const icp_places_t *places = &service->places;
 	json_t *rows = NULL;
 	bool holds = false;
 	for (unsigned i = 0; i < TRIES && !holds; i++) {
 		json_decref(rows);
-		if (icp_gate_judge_places(service->gate, 0, name, &place, 1, now, &decision) !=
-			ICP_EOK) {
+		if (icp_gate_judge_places(service->gate, 0, name, places->items, places->count, now,
+			    &decision) != ICP_EOK) {
 			return NULL;
 		}
 		rows = rows_json(decision.rows, decision.row_count);
 		holds = icp_gate_holds(service->gate, 0);
 	}
-	json_t *object = rows != NULL && holds ? verdict_json(&decision, name, rows, now) : NULL;
+	json_t *object = rows != NULL && holds
+				 ? verdict_json(&decision, places->count, name, rows, now)
+				 : NULL;
 	if (object == NULL && !(rows != NULL && holds)) {
 		json_decref(rows);
 	}

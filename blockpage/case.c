@@ -3,6 +3,7 @@
 
 #include <idn2.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 const char *const icp_case_names[ICP_CASE_COUNT] = {
@@ -74,14 +75,54 @@ static void set_domain(icp_finding_t *finding, const icp_name_t *name, unsigned 
 	}
 }
 
+int icp_places_init(icp_places_t *places, const icp_config_t *config)
+{
+	const icp_policy_t *policy = &config->policy;
+	size_t known = config->ranges.provider_path[0] != NULL ? policy->provider_count : 0;
+	places->count = known > 0 ? known : 1;
+	places->items = calloc(places->count, sizeof *places->items);
+	if (places->items == NULL) {
+		return ICP_ENOMEM;
+	}
+	for (size_t i = 0; i < places->count; i++) {
+		places->items[i].mainland = true;
+		if (i < known) {
+			places->items[i].provider = policy->providers[i];
+			places->items[i].provider_length = (uint8_t)strlen(policy->providers[i]);
+		}
+	}
+	return ICP_EOK;
+}
+
+void icp_places_deinit(icp_places_t *places)
+{
+	free(places->items);
+}
+
+_Static_assert(ICP_REASON_LICENCE_ADDRESS_MISMATCH < ICP_REASON_FILED_ELSEWHERE &&
+		       ICP_REASON_FILED_ELSEWHERE < ICP_REASON_UNFILED,
+	"the earlier reason tells more");
+
+const icp_ruling_t *icp_case_ruling(const icp_ruling_t *rulings, size_t count)
+{
+	const icp_ruling_t *best = &rulings[0];
+	for (size_t i = 1; i < count; i++) {
+		if (rulings[i].verdict == ICP_BLOCK &&
+			(best->verdict != ICP_BLOCK || rulings[i].reason < best->reason)) {
+			best = &rulings[i];
+		}
+	}
+	return best;
+}
+
 static void judge(icp_finding_t *finding, const icp_name_t *name, icp_gate_t *gate,
-	const icp_policy_t *policy, int64_t now)
+	const icp_places_t *places, int64_t now)
 {
 	icp_decision_t decision;
-	icp_place_t place = icp_policy_place(policy);
 	enum icp_reason reason = ICP_REASON_NO_INDEX;
-	if (icp_gate_judge_places(gate, 0, name, &place, 1, now, &decision) == ICP_EOK) {
-		reason = decision.judgement.reason;
+	if (icp_gate_judge_places(gate, 0, name, places->items, places->count, now, &decision) ==
+		ICP_EOK) {
+		reason = icp_case_ruling(decision.rulings, places->count)->reason;
 		set_domain(finding, name, decision.judgement.covering);
 		icp_gate_release(gate, 0);
 	}
@@ -90,7 +131,7 @@ static void judge(icp_finding_t *finding, const icp_name_t *name, icp_gate_t *ga
 }
 
 void icp_case_find(icp_finding_t *finding, enum icp_host host, const icp_name_t *name,
-	icp_gate_t *gate, const icp_policy_t *policy, int64_t now)
+	icp_gate_t *gate, const icp_places_t *places, int64_t now)
 {
 	finding->host[0] = '\0';
 	finding->unicode[0] = '\0';
@@ -99,7 +140,7 @@ void icp_case_find(icp_finding_t *finding, enum icp_host host, const icp_name_t 
 	case ICP_HOST_NAME:
 		icp_name_format(name, finding->host);
 		set_unicode(finding, name);
-		judge(finding, name, gate, policy, now);
+		judge(finding, name, gate, places, now);
 		return;
 	case ICP_HOST_ADDRESS:
 		finding->kind = ICP_CASE_ADDRESS;

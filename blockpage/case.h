@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*!
- * Which case a name is, for the page: what the gate says of it, as `icpgate lookup NAME` without an
- * address does, as if the name pointed at a gated address of the first provider. Why the page is
+ * Which case a name is, for the page: what the gate says of it, without an address. Why the page is
  * shown for any other host.
+ *
+ * Where the visitor's resolver saw the name point, nobody knows here. So it is judged at a gated
+ * address of each provider, and refused if any of them refuses it: the visitor is sent here by that
+ * one. Of several refusals the one that tells most is shown.
  */
 #pragma once
 
@@ -29,6 +32,12 @@ enum icp_case {
 /*! \brief The names of the cases, for templates ("unfiled", ...). */
 extern const char *const icp_case_names[ICP_CASE_COUNT];
 
+/*! The places that a name is judged at, made once. */
+typedef struct {
+	icp_place_t *items;
+	size_t count;
+} icp_places_t;
+
 /*! What the page tells. */
 typedef struct {
 	enum icp_case kind;
@@ -39,10 +48,26 @@ typedef struct {
 } icp_finding_t;
 
 /*!
+ * \brief Makes the places: one of each provider, or one of none where addresses have no provider.
+ * \param config  must outlive them
+ * \retval ICP_EOK, ICP_ENOMEM
+ */
+int icp_places_init(icp_places_t *places, const icp_config_t *config);
+
+/*! \brief Frees them; those that are zero, too. */
+void icp_places_deinit(icp_places_t *places);
+
+/*!
+ * \brief The ruling that tells why: of the refusals one that rests on rows of its own provider,
+ * then filed elsewhere, then unfiled; without a refusal the first.
+ */
+const icp_ruling_t *icp_case_ruling(const icp_ruling_t *rulings, size_t count);
+
+/*!
  * \brief Finds the case of a host.
  * \param host  as icp_request_host gave it
  * \param name  with ICP_HOST_NAME
  * \param gate  by icp_gate_create_for_names; its first seat is used
  */
 void icp_case_find(icp_finding_t *finding, enum icp_host host, const icp_name_t *name,
-	icp_gate_t *gate, const icp_policy_t *policy, int64_t now);
+	icp_gate_t *gate, const icp_places_t *places, int64_t now);

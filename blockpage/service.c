@@ -22,7 +22,11 @@ int icp_service_open(
 		new->config.store = store;
 	}
 	new->rate.rate = new->config.blockpage.api_rate;
-	ret = icp_site_open(&new->site, &new->config, diag);
+	ret = icp_places_init(&new->places, &new->config);
+	/* All of them are gated: that none is looked for among all providers with each page. */
+	new->config.policy.scope = ICP_SCOPE_MAINLAND;
+	ret = ret == ICP_EOK ? icp_site_open(&new->site, &new->config, diag)
+			     : icp_fail(diag, ret, "out of memory");
 	if (ret == ICP_EOK) {
 		ret = icp_gate_create_for_names(&new->gate, &new->config, 1, log, diag);
 	}
@@ -38,6 +42,7 @@ void icp_service_close(icp_service_t *service)
 {
 	if (service != NULL) {
 		icp_gate_destroy(service->gate);
+		icp_places_deinit(&service->places);
 		icp_site_close(service->site);
 		icp_config_deinit(&service->config);
 		free(service);

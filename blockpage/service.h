@@ -20,6 +20,7 @@ typedef struct {
 typedef struct {
 	icp_config_t config;
 	icp_gate_t *gate;
+	icp_places_t places;
 	icp_site_t *site;
 	icp_rate_t rate;
 } icp_service_t;
@@ -45,7 +46,8 @@ bool icp_rate_take(icp_rate_t *rate, int64_t now);
 void icp_service_answer(icp_service_t *service, struct evhttp_request *request);
 
 /*!
- * \brief The verdict on a name, as `icpgate lookup --json` has it.
+ * \brief The verdict on a name, as `icpgate lookup --json` has it, and why, as the page has it;
+ *        its addresses are the places of the providers.
  * \return to be freed; NULL: out of memory
  */
 char *icp_api_verdict(const icp_service_t *service, const icp_name_t *name, int64_t now);

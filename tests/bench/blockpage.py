@@ -50,10 +50,12 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("--seconds", type=int, default=5, help="for each case")
     parser.add_argument("--rows", type=int, default=100_000, help="of the store")
+    parser.add_argument("--providers", type=int, default=1, help="whose addresses are gated")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as directory, contextlib.ExitStack() as stack:
-        world = World(directory, feed=feed(options.rows))
+        providers = ["qcloud", *(f"cloud{i}" for i in range(1, options.providers))]
+        world = World(directory, feed=feed(options.rows), policy={"providers": providers})
         page = Page(world, prefix=["taskset", "-c", SERVER_CORE])
         start(stack, page)
         rates = {

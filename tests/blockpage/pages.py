@@ -82,13 +82,15 @@ class Answer:
 
 
 class World:
-    """A directory with a store, a configuration, and what else a server is given."""
+    """A directory with a store, a configuration, and what else a server is given. The policy goes
+    before what the configuration has beside the page's options; None: it is left out."""
 
-    def __init__(self, directory, feed=FEED, **options):
+    def __init__(self, directory, feed=FEED, policy=None, **options):
         self.directory = Path(directory)
         self.store = self.directory / "store"
         self.conf = self.directory / "icpgate.conf"
         self.port = free_port()
+        self.policy = policy or {}
         self.options = {
             "listen": [f"127.0.0.1:{self.port}"],
             "provider_name": {"zh": "示例云", "en": "Example Cloud"},
@@ -102,7 +104,7 @@ class World:
     def configure(self, **options):
         """Options of None are left out."""
         self.options.update(options)
-        self.conf.write_text(yaml.safe_dump({
+        written = {
             "store": str(self.store), "providers": ["qcloud"], "rectify_overdue": "block",
             "licence_addresses": "enforce",
             # It is not there: the page needs none.
@@ -110,7 +112,10 @@ class World:
                        "provider": {"path": ["provider"]}},
             "block": {"ipv4": "203.0.113.80", "ttl": 45},
             "blockpage": {k: v for k, v in self.options.items() if v is not None},
-        }, allow_unicode=True), encoding="utf-8")
+            **self.policy,
+        }
+        self.conf.write_text(yaml.safe_dump({k: v for k, v in written.items() if v is not None},
+                                            allow_unicode=True), encoding="utf-8")
 
     def load(self, feed):
         path = self.directory / "feed.csv"

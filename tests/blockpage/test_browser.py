@@ -73,6 +73,48 @@ def test_the_switch_works_without_scripts(browser):
         browser.command("Emulation.setScriptExecutionDisabled", value=False)
 
 
+LINES = """
+const lines = [];
+let top = null;
+for (const walk = document.createTreeWalker(document.querySelector('h1'), NodeFilter.SHOW_TEXT);
+     walk.nextNode();) {
+  for (let i = 0; i < walk.currentNode.length; i++) {
+    const range = document.createRange();
+    range.setStart(walk.currentNode, i);
+    range.setEnd(walk.currentNode, i + 1);
+    const at = range.getBoundingClientRect().top;
+    if (top === null || at > top + 8) lines.push('');
+    top = at;
+    lines[lines.length - 1] += range.toString();
+  }
+}
+return lines"""
+
+
+@pytest.mark.parametrize("case, lines", [
+    ("filed-elsewhere", ["该网站尚未完成接入备案，", "暂时无法访问"]),
+    ("transfer-expired", ["该网站的接入备案", "未在规定期限内完成"]),
+    ("rectify-overdue", ["该网站的备案信息", "逾期未整改"]),
+    ("licence-address-mismatch", ["该网站的地址", "与许可证登记的不一致"]),
+    ("unreadable", ["目前无法查询", "该网站的备案状态"]),
+])
+def test_chinese_headings_break_between_phrases(browser, case, lines):
+    browser.look("phone", "light")
+    browser.open(f"http://{CASES[case]}/?lang=zh")
+    assert browser.script(LINES) == lines
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_the_switch_ends_where_the_card_does(browser, size):
+    browser.look(size, "light")
+    browser.open(f"http://{HOSTS['pending']}/")
+    assert browser.script(
+        "const range = document.createRange();"
+        "range.selectNodeContents(document.querySelector('nav a'));"
+        "return range.getBoundingClientRect().right"
+        " - document.querySelector('.card').getBoundingClientRect().right") == pytest.approx(0, abs=1)
+
+
 def test_the_colours_follow_the_scheme(browser):
     browser.open(f"http://{HOSTS['pending']}/")
     grounds = []
