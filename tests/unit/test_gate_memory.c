@@ -108,14 +108,12 @@ static void more_addresses_are_judged_each_time(void **state)
 static void long_names_are_judged_each_time(void **state)
 {
 	world_t world = open_world(*state);
-	char name[256] = "";
+	char name[256];
 	publish(*state, ROW("filed.example"));
 	create_gate(&world, 1);
-	for (unsigned i = 0; i < 3; i++) {
-		memset(name + strlen(name), 'a', 60);
-		strcat(name, ".");
-	}
-	strcat(name, "aaaaaaaaaaaaaaaaaaaaaaaaaaaa.filed.example");
+	char label[61] = "";
+	memset(label, 'a', sizeof label - 1);
+	snprintf(name, sizeof name, "%s.%s.%s.%.28s.filed.example", label, label, label, label);
 	assert_int_equal(decide_anew(&world, name, GATED, 1), ICP_REASON_FILED);
 	assert_int_equal(decide_twice(&world, name + 61, GATED, 1), ICP_REASON_FILED);
 	close_world(&world);
