@@ -63,8 +63,8 @@ static icp_stamp_t stamp_of(const icp_seat_t *seat)
 }
 
 /*!
- * Judges the places that the seat holds. ICP_EBUSY: without a slot, and there was a commit; with
- * any other code but ICP_EOK the store can't be read.
+ * Judges the places that the seat holds. ICP_EBUSY: without a slot, and there was a commit, or the
+ * seat followed to other files; with any other code but ICP_EOK the store can't be read.
  */
 static int judge_once(icp_gate_t *gate, icp_seat_t *seat, const icp_name_t *name, size_t count,
 	bool gated, int64_t now, icp_decision_t *decision)
@@ -74,7 +74,11 @@ static int judge_once(icp_gate_t *gate, icp_seat_t *seat, const icp_name_t *name
 		.rulings = seat->rulings,
 		.stamp = {.version = seat->version},
 	};
+	unsigned version = seat->version;
 	int ret = gated ? seat_find(gate, seat, name) : ICP_EOK;
+	if (seat->version != version) {
+		return ICP_EBUSY;
+	}
 	if (gated && ret == ICP_EOK) {
 		decision->rows = seat->reader.rows.items;
 		decision->row_count = seat->reader.rows.count;
@@ -90,7 +94,9 @@ static int judge_once(icp_gate_t *gate, icp_seat_t *seat, const icp_name_t *name
 	return seat->active && !icp_reader_holds(&seat->reader) ? ICP_EBUSY : ret;
 }
 
-static void seat_judge(icp_gate_t *gate, icp_seat_t *seat, const icp_name_t *name, size_t count,
+/*! False: the seat followed to other files meanwhile, another range database perhaps among them,
+ * and the places are void. */
+static bool seat_judge(icp_gate_t *gate, icp_seat_t *seat, const icp_name_t *name, size_t count,
 	bool gated, int64_t now, icp_decision_t *decision)
 {
 	int ret = ICP_EBUSY;
@@ -99,10 +105,16 @@ static void seat_judge(icp_gate_t *gate, icp_seat_t *seat, const icp_name_t *nam
 			icp_reader_end(&seat->reader);
 			seat->active = false;
 		}
+		unsigned version = seat->version;
 		ret = judge_once(gate, seat, name, count, gated, now, decision);
+		if (seat->version != version) {
+			/* Of the files that were left, or it is found again. */
+			(void)icp_fault_happened();
+			return false;
+		}
 	}
 	if (ret == ICP_EOK) {
-		return;
+		return true;
 	}
 	if (ret != ICP_ENOSTORE) {
 		icp_gate_tell_damage(gate, ret);
@@ -114,6 +126,7 @@ static void seat_judge(icp_gate_t *gate, icp_seat_t *seat, const icp_name_t *nam
 	};
 	decision->judgement = icp_verdict_judge(
 		&gate->config->policy, name, seat->places, count, NULL, 0, now, seat->rulings);
+	return true;
 }
 
 bool icp_gate_holds(icp_gate_t *gate, unsigned number)
@@ -152,18 +165,10 @@ int icp_gate_judge(icp_gate_t *gate, unsigned number, const icp_name_t *name,
 		icp_gate_release(gate, number);
 		return ret;
 	}
-	unsigned version;
+	bool gated;
 	do {
-		/* When a commit says that its generation was superseded, the seat follows to new
-		 * files, another range database among them. */
-		version = seat->version;
-		if (seat->active) {
-			icp_reader_end(&seat->reader);
-			seat->active = false;
-		}
-		bool gated = seat_place(gate, seat, addresses, address_count);
-		seat_judge(gate, seat, name, address_count, gated, now, decision);
-	} while (seat->version != version);
+		gated = seat_place(gate, seat, addresses, address_count);
+	} while (!seat_judge(gate, seat, name, address_count, gated, now, decision));
 	return ICP_EOK;
 }
 
@@ -178,7 +183,9 @@ int icp_gate_judge_places(icp_gate_t *gate, unsigned number, const icp_name_t *n
 	}
 	memcpy(seat->places, places, place_count * sizeof *places);
 	bool gated = any_gated(&gate->config->policy, places, place_count);
-	seat_judge(gate, seat, name, place_count, gated, now, decision);
+	while (!seat_judge(gate, seat, name, place_count, gated, now, decision)) {
+		/* These places are not of the range database. */
+	}
 	return ICP_EOK;
 }
 
