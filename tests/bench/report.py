@@ -58,10 +58,11 @@ judged each time, less the same without the policy.
 """
 
 
-def write(path, rows):
-    """Puts the table, with the plot below, into a document, in place of what is there."""
+def write(path, rows, plotted):
+    """Puts the table, with the plot below if there is one, into a document, in place of what is there."""
     text = path.read_text(encoding="utf-8")
     head, rest = text.split(BEGIN, maxsplit=1)
     _, tail = rest.split(END, maxsplit=1)
-    text = f"{head}{BEGIN}\n{markdown_table(rows)}\n{PLOT}{END}{tail}"
+    below = PLOT if plotted else ""
+    text = f"{head}{BEGIN}\n{markdown_table(rows)}\n{below}{END}{tail}"
     path.write_text(text, encoding="utf-8")

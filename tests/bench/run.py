@@ -104,8 +104,10 @@ def run(options, directory):
         print(f"{options.names:,} names: the targets are those of {TARGETED_NAMES:,}\n")
     print(report.markdown_table(rows) if options.markdown else report.text_table(rows))
     if options.write:
-        report.write(DOC / "performance.md", rows)
-        plot.write(DOC / "scaling.svg", [row["details"] for row in results.get("sizes", [])])
+        sizes = [row["details"] for row in results.get("sizes", [])]
+        report.write(DOC / "performance.md", rows, bool(sizes))
+        if sizes:
+            plot.write(DOC / "scaling.svg", sizes)
 
 
 def main():
