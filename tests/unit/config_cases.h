@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*!
- * Configuration files that are refused, each with the message. For test_config.c.
+ * Configuration files that are refused, each with the message. For test_config_refused.c; the first
+ * lines, what every file needs, for test_config.c, too.
  */
 #pragma once
 

@@ -1,91 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
-
-#include <cmocka.h>
-
-#include "core/config.h"
 #include "tests/unit/config_cases.h"
-
-#define COUNT(array) (sizeof(array) / sizeof *(array))
-#define SIZE_LIMIT 1048576
-
-static char directory[] = "/tmp/icpgate-config-XXXXXX";
-static char file[sizeof directory + sizeof "/c.conf"];
-
-static int make_directory(void **state)
-{
-	(void)state;
-	if (mkdtemp(directory) == NULL) {
-		return -1;
-	}
-	snprintf(file, sizeof file, "%s/c.conf", directory);
-	return 0;
-}
-
-static int remove_directory(void **state)
-{
-	(void)state;
-	unlink(file);
-	return rmdir(directory);
-}
-
-static void write_file(const void *content, size_t length)
-{
-	FILE *out = fopen(file, "wb");
-	assert_non_null(out);
-	assert_int_equal(fwrite(content, 1, length, out), length);
-	assert_int_equal(fclose(out), 0);
-}
-
-/* Loads the file; whatever the error, the configuration must stay as it was. */
-static int load(icp_config_t *config, const char *path, icp_diag_t *diag)
-{
-	icp_config_t before;
-	memset(&before, 0x5a, sizeof before);
-	memcpy(config, &before, sizeof before);
-	*diag = (icp_diag_t){""};
-	int rc = icp_config_load(config, path, diag);
-	if (rc != ICP_EOK) {
-		assert_memory_equal(config, &before, sizeof before);
-		assert_string_not_equal(diag->text, "");
-		assert_null(strchr(diag->text, '\n'));
-	}
-	return rc;
-}
-
-static icp_config_t load_good(const char *content)
-{
-	icp_config_t config;
-	icp_diag_t diag;
-	write_file(content, strlen(content));
-	if (load(&config, file, &diag) != ICP_EOK) {
-		fail_msg("%s", diag.text);
-	}
-	return config;
-}
-
-static void expect_error(const char *shows, const char *content, size_t length, const char *want)
-{
-	icp_config_t config;
-	icp_diag_t diag;
-	write_file(content, length);
-	int rc = load(&config, file, &diag);
-	if (rc != ICP_ECONFIG) {
-		fail_msg("%s: code %d", shows, rc);
-	}
-	size_t name = strlen(file);
-	if (strncmp(diag.text, file, name) != 0 || strcmp(diag.text + name, want) != 0) {
-		fail_msg("%s:\n got %s\nwant %s%s", shows, diag.text, file, want);
-	}
-}
+#include "tests/unit/config_help.h"
 
 static void assert_address(const icp_address_t *address, const char *text)
 {
@@ -337,80 +252,6 @@ static void test_accepted(void **state)
 	}
 }
 
-static void expect_errors(const refused_t *cases, size_t count)
-{
-	for (size_t i = 0; i < count; i++) {
-		expect_error(
-			cases[i].shows, cases[i].content, strlen(cases[i].content), cases[i].want);
-	}
-}
-
-static void test_values(void **state)
-{
-	(void)state;
-	expect_errors(values, COUNT(values));
-}
-
-static void test_daemon_values(void **state)
-{
-	(void)state;
-	expect_errors(daemon_values, COUNT(daemon_values));
-}
-
-static void test_keys(void **state)
-{
-	(void)state;
-	expect_errors(keys, COUNT(keys));
-}
-
-static void test_together(void **state)
-{
-	(void)state;
-	expect_errors(together, COUNT(together));
-}
-
-static void test_syntax(void **state)
-{
-	(void)state;
-	expect_errors(syntax, COUNT(syntax));
-}
-
-/* MINIMAL, then a line that begins so and repeats the piece this often. */
-static void expect_repeated(const char *begin, const char *piece, size_t times, const char *want)
-{
-	size_t head = strlen(MINIMAL) + strlen(begin);
-	size_t length = head + times * strlen(piece);
-	char *content = malloc(length + 1);
-	assert_non_null(content);
-	sprintf(content, "%s%s", MINIMAL, begin);
-	for (size_t i = 0; i < times; i++) {
-		memcpy(content + head + i * strlen(piece), piece, strlen(piece));
-	}
-	if (want != NULL) {
-		expect_error(begin, content, length, want);
-	} else {
-		content[length] = '\0';
-		icp_config_t config = load_good(content);
-		icp_config_deinit(&config);
-	}
-	free(content);
-}
-
-static void test_limits(void **state)
-{
-	(void)state;
-	size_t left = SIZE_LIMIT - strlen(MINIMAL);
-	expect_repeated("#", "x", left - 1, NULL);
-	expect_repeated("#", "x", left, ":1: file too large; allowed: 1048576 octets");
-	expect_repeated("exempt: ", "[", 100000, ":4: nested too deep; allowed: 16 levels");
-	expect_repeated("exempt: ", "{a: ", 100000, ":4: nested too deep; allowed: 16 levels");
-	expect_repeated("exempt: [", "&a a,", 65, ":4: too many anchors; allowed: 64");
-	expect_repeated("exempt: [", "&a [a],", 65, ":4: too many anchors; allowed: 64");
-	expect_repeated("exempt: [", "&a {a: b},", 65, ":4: too many anchors; allowed: 64");
-	expect_repeated("exempt: ", "\n- a", 65536, NULL);
-	expect_repeated("exempt: ", "\n- a", 65537, ":5: exempt: a list of 65537; allowed: " NAMES);
-}
-
 static void test_unreadable(void **state)
 {
 	(void)state;
@@ -540,12 +381,6 @@ int main(void)
 		cmocka_unit_test(test_full),
 		cmocka_unit_test(test_ede),
 		cmocka_unit_test(test_accepted),
-		cmocka_unit_test(test_values),
-		cmocka_unit_test(test_daemon_values),
-		cmocka_unit_test(test_keys),
-		cmocka_unit_test(test_together),
-		cmocka_unit_test(test_syntax),
-		cmocka_unit_test(test_limits),
 		cmocka_unit_test(test_unreadable),
 		cmocka_unit_test(test_no_diag),
 		cmocka_unit_test(test_deinit),
