@@ -126,10 +126,9 @@ static void test_signals_are_reset(void **state)
 	(void)signal(SIGUSR2, SIG_DFL);
 	assert_true(sigismember(&now, SIGUSR1) == 1 && sigismember(&now, SIGUSR2) == 0);
 	wait_for_end();
-	unsigned long long blocked;
-	unsigned long long ignored;
-	assert_int_equal(sscanf(child.output, "SigBlk: %llx SigIgn: %llx", &blocked, &ignored), 2);
-	assert_true(blocked == 0);
+	static const char blocks[] = "SigBlk:\t0000000000000000\nSigIgn:\t";
+	assert_memory_equal(child.output, blocks, sizeof blocks - 1);
+	unsigned long long ignored = strtoull(child.output + sizeof blocks - 1, NULL, 16);
 	/* Two are the C library's own: it can't change what it was started with. */
 	assert_true((ignored & ~(UINT64_C(3) << 31)) == 0);
 	icp_child_close(&child);
