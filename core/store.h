@@ -52,10 +52,12 @@ typedef struct {
 typedef struct icp_reader {
 	icp_store_t *store; /*!< Counted. */
 	struct MDB_txn *txn;
-	icp_pages_t pages;     /*!< Of the last snapshot. */
-	icp_tree_t buckets;    /*!< Likewise. */
-	icp_tree_t deltas;     /*!< Likewise. */
-	icp_store_info_t info; /*!< Likewise; valid while a snapshot is held. */
+	icp_pages_t pages;  /*!< Of the last snapshot. */
+	icp_tree_t buckets; /*!< Likewise. */
+	icp_tree_t deltas;  /*!< Likewise. */
+	struct icp_directory *directory; /*!< Of the buckets, counted; NULL: none yet. */
+	uint64_t searches;               /*!< Of the tree, in want of one. */
+	icp_store_info_t info;           /*!< Of the last snapshot; valid while one is held. */
 	icp_rows_t rows;
 } icp_reader_t;
 
