@@ -115,8 +115,8 @@ icp_directory_t *icp_directory_ref(icp_directory_t *directory)
 
 void icp_directory_unref(icp_directory_t *directory)
 {
-	if (directory != NULL && atomic_fetch_sub_explicit(&directory->references, 1,
-					 memory_order_acq_rel) == 1) {
+	if (directory != NULL &&
+		atomic_fetch_sub_explicit(&directory->references, 1, memory_order_acq_rel) == 1) {
 		free(directory);
 	}
 }
@@ -126,22 +126,27 @@ uint64_t icp_directory_txn(const icp_directory_t *directory)
 	return directory->txn;
 }
 
-bool icp_directory_find(
-	const icp_directory_t *directory, uint64_t key, uint64_t *page, size_t *size)
+bool icp_directory_find(const icp_directory_t *directory, uint64_t key, icp_extent_t *extent)
 {
 	uint64_t top = top_of(directory, key);
 	uint64_t rest = rest_of(directory, key);
 	const place_t *place = directory->places + directory->tops[top];
 	const place_t *end = directory->places + directory->tops[top + 1];
+	uint64_t low = 0;
 	while (place < end && place->rest < rest) {
+		low = place->rest;
 		place++;
 	}
 	/* Which of two keys is the lower one may be in the bits that are not here. The place at the
 	 * end is the first of those with higher bits, and there is one. */
-	if ((place < end && place->rest == rest) || place->size == 0) {
+	uint64_t high = place < end ? place->rest : UINT64_C(1) << REST_BITS;
+	if (high == rest || place->size == 0) {
 		return false;
 	}
-	*page = place->page;
-	*size = place->size;
+	*extent = (icp_extent_t){
+		.page = place->page,
+		.size = place->size,
+		.near = (rest - low) * place->size / (high - low),
+	};
 	return true;
 }

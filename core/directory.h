@@ -29,11 +29,16 @@ void icp_directory_unref(icp_directory_t *directory);
 /*! \brief The commit that it is of. */
 uint64_t icp_directory_txn(const icp_directory_t *directory);
 
+/*! Where data lies. */
+typedef struct {
+	uint64_t page; /*!< The first of its pages. */
+	size_t size;   /*!< In octets. */
+	size_t near;   /*!< Octets before what belongs to the key, about, if all keys between two
+			  entries are as likely. */
+} icp_extent_t;
+
 /*!
  * \brief Finds the first entry whose key is not below a number.
- * \param page  the first of the pages that hold its data
- * \param size  of the data, in octets
  * \return false: only the tree can say
  */
-bool icp_directory_find(
-	const icp_directory_t *directory, uint64_t key, uint64_t *page, size_t *size);
+bool icp_directory_find(const icp_directory_t *directory, uint64_t key, icp_extent_t *extent);

@@ -10,6 +10,9 @@
 /*! Reading a bucket's place from the tree in passing takes a small part of a search in it. So a
  * directory is made when its commit has lasted for a part of as many searches as it has buckets. */
 #define DIRECTORY_WORTH 16
+#define LINE 64         /*!< Of the processor's cache. */
+#define BUCKET_HEAD 256 /*!< Octets before the nodes of a bucket that fills a page, about. */
+#define AROUND 256      /*!< A node is not farther from where it is expected, mostly. */
 
 int icp_reader_init(icp_reader_t *reader, icp_store_t *store, icp_diag_t *diag)
 {
@@ -265,15 +268,14 @@ static void take_directory(icp_reader_t *reader)
 /*! Finds the bucket of a hash. \retval as icp_pages_find */
 static int find_bucket(icp_reader_t *reader, uint64_t hash, icp_entry_t *bucket)
 {
-	uint64_t page;
-	size_t size;
+	icp_extent_t extent;
 	if (reader->directory == NULL &&
 		reader->searches++ >= reader->buckets.entries / DIRECTORY_WORTH) {
 		take_directory(reader);
 	}
-	if (reader->directory != NULL &&
-		icp_directory_find(reader->directory, hash, &page, &size)) {
-		return icp_pages_data(&reader->pages, page, size, bucket) == ICP_EOK ? 1 : ICP_EDAMAGED;
+	if (reader->directory != NULL && icp_directory_find(reader->directory, hash, &extent)) {
+		int ret = icp_pages_data(&reader->pages, extent.page, extent.size, bucket);
+		return ret == ICP_EOK ? 1 : ret;
 	}
 	return icp_pages_find(&reader->pages, &reader->buckets, hash, bucket);
 }
@@ -288,6 +290,28 @@ int icp_reader_find_node(
 		return ICP_EDAMAGED;
 	}
 	return icp_bucket_find(bucket.data, bucket.data_size, hash, name, name_length, node);
+}
+
+void icp_reader_expect(const icp_reader_t *reader, const icp_name_t *name)
+{
+	icp_extent_t extent;
+	if (reader->directory == NULL || name->labels < 2) {
+		return;
+	}
+	size_t at = icp_name_suffix(name, 2);
+	uint64_t hash = icp_name_hash(name->wire + at, name->length - at);
+	if (!icp_directory_find(reader->directory, hash, &extent)) {
+		return;
+	}
+	const uint8_t *page = reader->pages.map + extent.page * reader->pages.page_size;
+	for (size_t octet = 0; octet < BUCKET_HEAD; octet += LINE) {
+		__builtin_prefetch(page + octet);
+	}
+	size_t first = extent.near > BUCKET_HEAD + AROUND ? extent.near - AROUND : BUCKET_HEAD;
+	size_t end = extent.near + AROUND < extent.size ? extent.near + AROUND : extent.size;
+	for (size_t octet = first; octet < end; octet += LINE) {
+		__builtin_prefetch(page + octet);
+	}
 }
 
 int icp_reader_find(icp_reader_t *reader, const icp_name_t *name)

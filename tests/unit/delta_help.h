@@ -112,8 +112,8 @@ static inline void wait_for(pid_t child)
 	assert_int_equal(status, 0);
 }
 
-/*! Loads filed.example, turn.example and the fillers in a process of its own: this one will have the
- * generation open. */
+/*! Loads filed.example, turn.example and the fillers in a process of its own: this one will have
+ * the generation open. */
 static inline void load_fillers(site_t *site)
 {
 	static char feed[64 * FILLERS];

@@ -27,15 +27,15 @@ static bool same_find(const image_t *image, const icp_tree_t *tree,
 {
 	icp_entry_t entry;
 	icp_entry_t data;
-	uint64_t page = 0;
-	size_t size = 0;
+	icp_extent_t extent;
 	assert_int_equal(icp_pages_find(&image->pages, tree, key, &entry), 1);
-	if (!icp_directory_find(directory, key, &page, &size)) {
+	if (!icp_directory_find(directory, key, &extent)) {
 		return false;
 	}
-	assert_int_equal(page, entry.overflow);
-	assert_int_equal(size, entry.data_size);
-	assert_int_equal(icp_pages_data(&image->pages, page, size, &data), ICP_EOK);
+	assert_int_equal(extent.page, entry.overflow);
+	assert_int_equal(extent.size, entry.data_size);
+	assert_in_range(extent.near, 0, extent.size - 1);
+	assert_int_equal(icp_pages_data(&image->pages, extent.page, extent.size, &data), ICP_EOK);
 	assert_ptr_equal(data.data, entry.data);
 	assert_int_equal(data.data_size, entry.data_size);
 	assert_int_equal(data.overflow_count, entry.overflow_count);
@@ -158,23 +158,22 @@ static void damage_is_found_or_does_no_harm(void **state)
 	icp_tree_t tree = named_tree(&image, "buckets");
 	uint8_t *octets = (uint8_t *)image.pages.map;
 	unsigned refused = 0;
-	for (size_t at = 2 * (size_t)image.pages.page_size; at < image.size; at += 3) {
-		uint8_t before = octets[at];
-		octets[at] ^= (uint8_t)(1 + draw(&world.state) % 255);
+	for (size_t octet = 2 * (size_t)image.pages.page_size; octet < image.size; octet += 3) {
+		uint8_t before = octets[octet];
+		octets[octet] ^= (uint8_t)(1 + draw(&world.state) % 255);
 		icp_directory_t *directory = icp_directory_make(&image.pages, &tree);
 		refused += directory == NULL;
 		for (unsigned i = 0; directory != NULL && i < 20; i++) {
 			icp_entry_t data;
-			uint64_t page;
-			size_t size;
-			if (icp_directory_find(directory, draw(&world.state), &page, &size) &&
-				icp_pages_data(&image.pages, page, size, &data) == ICP_EOK) {
+			icp_extent_t at;
+			if (icp_directory_find(directory, draw(&world.state), &at) &&
+				icp_pages_data(&image.pages, at.page, at.size, &data) == ICP_EOK) {
 				assert_in_range((uintptr_t)data.data, (uintptr_t)octets,
-					(uintptr_t)octets + image.size - size);
+					(uintptr_t)octets + image.size - at.size);
 			}
 		}
 		icp_directory_unref(directory);
-		octets[at] = before;
+		octets[octet] = before;
 	}
 	assert_true(refused > 100);
 	drop_image(&image);
