@@ -83,11 +83,12 @@ def test_install(system, packages):
 def test_owners_and_modes(system):
     after("installed")
     system.call(["stat", "-c", "%A %U %G %n", "/var/lib/icpgate", "/var/lib/icpgate/stats",
-                 "/var/lib/icpgate/spool"], "stat.log")
+                 "/var/lib/icpgate/spool", "/var/lib/icpgate-unbound"], "stat.log")
     assert (system.logs / "stat.log").read_text() == (
         "drwxr-xr-x icpgate icpgate-resolver /var/lib/icpgate\n"
         "-rw-rw-r-- icpgate icpgate-resolver /var/lib/icpgate/stats\n"
-        "drwxrws--- icpgate icpgate /var/lib/icpgate/spool\n")
+        "drwxrws--- icpgate icpgate /var/lib/icpgate/spool\n"
+        "drwxr-xr-x icpgate-unbound icpgate-unbound /var/lib/icpgate-unbound\n")
     system.call(["id", "-Gn", "icpgate-blockpage"], "id.log")
     assert (system.logs / "id.log").read_text() == "icpgate-blockpage\n"
     system.call(["id", "-Gn", "icpgate-unbound"], "id.log")
