@@ -91,6 +91,21 @@ static void test_many_records(void **state)
 	icp_ranges_unref(ranges);
 }
 
+/*! Two providers whose records have one hash in the table of places. */
+static void test_providers_that_share_a_hash(void **state)
+{
+	const files_t *files = *state;
+	icp_ranges_t *ranges;
+	icp_config_t config = config_of((char *)files->out);
+	write_database(files, "prefix,country,provider\n10.0.0.0/24,CN,p118357\n"
+			      "10.0.1.0/24,CN,p127974\n10.0.2.0/24,CN,p118357\n");
+	assert_int_equal(icp_ranges_open(&ranges, &config, NULL), ICP_EOK);
+	assert_place(ranges, "10.0.0.1", true, "p118357");
+	assert_place(ranges, "10.0.1.1", true, "p127974");
+	assert_place(ranges, "10.0.2.1", true, "p118357");
+	icp_ranges_unref(ranges);
+}
+
 static void test_other_paths(void **state)
 {
 	const files_t *files = *state;
@@ -440,6 +455,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		IN_FILES(test_places),
 		IN_FILES(test_many_records),
+		IN_FILES(test_providers_that_share_a_hash),
 		IN_FILES(test_other_paths),
 		IN_FILES(test_odd_records),
 		IN_FILES(test_hostile_records),
