@@ -48,16 +48,19 @@ def holds_for(condition, seconds, what):
 
 
 # For servers: below what the kernel gives to clients, and kept free of Unbound's queries, which go out
-# from any port else. Tests may run beside each other.
+# from any port else. Tests may run beside each other, each in a part of its own: what is free here
+# may be taken before a server has it.
 PORTS = (20000, 29999)
+OWN_PORTS = tuple(map(int, os.environ.get("ICP_PORTS", "20000-29999").split("-")))
 
 
 def free_port(address="127.0.0.1"):
     """A port that nobody uses, neither over UDP nor TCP."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
     for _ in range(100):
-        port = random.randint(*PORTS)
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp, socket.socket(
-            socket.AF_INET, socket.SOCK_STREAM
+        port = random.randint(*OWN_PORTS)
+        with socket.socket(family, socket.SOCK_DGRAM) as udp, socket.socket(
+            family, socket.SOCK_STREAM
         ) as tcp:
             try:
                 udp.bind((address, port))

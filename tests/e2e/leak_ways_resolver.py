@@ -18,7 +18,7 @@ from leak_world import (
 )
 from leaks import refused, way
 from signing import ds_text, sign_zone, trust_anchor
-from world import ABROAD, LEASE, LOOK, OURS, SECOND_SERVER, ZONE_TTL, Site, row, zone
+from world import ABROAD, LEASE, LOOK, SECOND_SERVER, ZONE_TTL, Site, row, zone
 
 SUB_QUERIES = "sub-queries"
 PREFETCH = "prefetch"

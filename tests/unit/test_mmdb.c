@@ -379,7 +379,7 @@ static void test_csv_refused(void **state)
 		snprintf(wanted, sizeof wanted, "%s%s", files->csv, refused[i].said);
 		assert_int_equal(compile(files, refused[i].csv, &diag), ICP_EINVAL);
 		assert_string_equal(diag.text, wanted);
-		assert_int_equal(count_files(files, false), 1);
+		assert_int_equal(count_files(files), 1);
 	}
 }
 
@@ -418,7 +418,7 @@ static void test_no_input(void **state)
 	assert_int_equal(
 		icp_ranges_compile(files->dir, files->out, EPOCH, &stats, &diag), ICP_ESYS);
 	assert_non_null(strstr(diag.text, ": can't be read: Is a directory"));
-	assert_int_equal(count_files(files, false), 0);
+	assert_int_equal(count_files(files), 0);
 }
 
 static void test_output_not_writable(void **state)
@@ -443,7 +443,7 @@ static void test_output_not_writable(void **state)
 	assert_int_equal(rc, ICP_ESYS);
 	assert_non_null(strstr(diag.text, "out.mmdb: can't be written: File too large"));
 	assert_same_files(files->out, files->other);
-	assert_int_equal(count_files(files, false), 3);
+	assert_int_equal(count_files(files), 3);
 
 	/* A directory, and one that is not there. */
 	char path[300];
@@ -454,7 +454,7 @@ static void test_output_not_writable(void **state)
 	assert_int_equal(icp_ranges_compile(files->csv, path, EPOCH, &stats, &diag), ICP_ESYS);
 	assert_non_null(strstr(diag.text, "out.mmdb: can't be written: No such file"));
 	assert_int_equal(icp_ranges_compile(files->csv, files->out, 0, &stats, &diag), ICP_EINVAL);
-	assert_int_equal(count_files(files, false), 3);
+	assert_int_equal(count_files(files), 3);
 }
 
 int main(void)
