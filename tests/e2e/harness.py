@@ -2,6 +2,7 @@
 """Starts and stops the servers of the tests: NSD, Unbound with the module, and a relay between them
 that counts. Everything listens on loopback, and only processes started here are ended."""
 
+import collections
 import os
 import random
 import select
@@ -52,13 +53,17 @@ def holds_for(condition, seconds, what):
 # may be taken before a server has it.
 PORTS = (20000, 29999)
 OWN_PORTS = tuple(map(int, os.environ.get("ICP_PORTS", "20000-29999").split("-")))
+# For servers that have not begun yet.
+given_ports = collections.deque(maxlen=100)
 
 
 def free_port(address="127.0.0.1"):
-    """A port that nobody uses, neither over UDP nor TCP."""
+    """A port that nobody uses, neither over UDP nor TCP, nor was given lately."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     for _ in range(100):
         port = random.randint(*OWN_PORTS)
+        if port in given_ports:
+            continue
         with socket.socket(family, socket.SOCK_DGRAM) as udp, socket.socket(
             family, socket.SOCK_STREAM
         ) as tcp:
@@ -67,6 +72,7 @@ def free_port(address="127.0.0.1"):
                 tcp.bind((address, port))
             except OSError:
                 continue
+            given_ports.append(port)
             return port
     raise AssertionError(f"no free port on {address}")
 
