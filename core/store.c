@@ -176,6 +176,7 @@ static int open_file(icp_store_t **store, const char *path, unsigned flags, icp_
 		return icp_fail(diag, ICP_ENOMEM, "%s: out of memory", path);
 	}
 	atomic_init(&new->references, 1);
+	pthread_mutex_init(&new->lock, NULL);
 	new->map_size = pages[0].map_size;
 	new->page_size = pages[0].page_size;
 	new->slotless = (flags & MDB_NOLOCK) != 0;
@@ -265,6 +266,8 @@ void icp_store_unref(icp_store_t *store)
 	if (store->env != NULL) {
 		mdb_env_close(store->env);
 	}
+	icp_directory_unref(store->directory);
+	pthread_mutex_destroy(&store->lock);
 	free(store->current);
 	free(store);
 }
