@@ -84,7 +84,7 @@ count_step() {
 		echo "ok - $1 ($((SECONDS - start)) s)"
 	else
 		failed=$((failed + 1))
-		failures+=("$name")
+		failures+=("$1")
 		tail -n 50 "$log"
 		echo "FAILED - $1 (log: $log)"
 	fi
