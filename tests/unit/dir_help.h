@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*!
- * A directory of a test's own.
+ * A directory of a test's own, and files in it.
  */
 #pragma once
 
@@ -38,4 +38,12 @@ static inline int remove_one(const char *path, const struct stat *st, int type, 
 static inline int remove_dir(const char *dir)
 {
 	return nftw(dir, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+}
+
+static inline void write_octets(const char *path, const void *octets, size_t length)
+{
+	FILE *file = fopen(path, "wb");
+	assert_non_null(file);
+	assert_int_equal(fwrite(octets, 1, length, file), length);
+	assert_int_equal(fclose(file), 0);
 }

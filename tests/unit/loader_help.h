@@ -73,14 +73,6 @@ static inline int tear_down(void **state)
 	return rc;
 }
 
-static inline void write_octets(const char *path, const void *octets, size_t length)
-{
-	FILE *file = fopen(path, "wb");
-	assert_non_null(file);
-	assert_int_equal(fwrite(octets, 1, length, file), length);
-	assert_int_equal(fclose(file), 0);
-}
-
 static inline void write_text(const char *path, const char *text)
 {
 	write_octets(path, text, strlen(text));

@@ -69,14 +69,6 @@ static inline int tear_down(void **state)
 	return rc;
 }
 
-static inline void write_file(const char *path, const void *octets, size_t size)
-{
-	FILE *file = fopen(path, "w");
-	assert_non_null(file);
-	assert_int_equal(fwrite(octets, 1, size, file), size);
-	assert_int_equal(fclose(file), 0);
-}
-
 /*! The caller frees it. */
 static inline uint8_t *read_file(const char *path, size_t *size)
 {

@@ -65,10 +65,7 @@ static inline const char *path_of(const site_t *site, const char *name)
 
 static inline void write_file(const site_t *site, const char *name, const char *text)
 {
-	FILE *file = fopen(path_of(site, name), "wb");
-	assert_non_null(file);
-	assert_int_equal(fwrite(text, 1, strlen(text), file), strlen(text));
-	assert_int_equal(fclose(file), 0);
+	write_octets(path_of(site, name), text, strlen(text));
 }
 
 static inline void write_manifest_of(const site_t *site, const char *name, const char *kind,

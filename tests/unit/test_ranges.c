@@ -20,7 +20,7 @@ static const uint8_t marker[14] = "\xab\xcd\xefMaxMind.com";
 static void write_database(const files_t *files, const char *csv)
 {
 	icp_ranges_stats_t stats;
-	write_file(files->csv, csv, strlen(csv));
+	write_octets(files->csv, csv, strlen(csv));
 	assert_int_equal(icp_ranges_compile(files->csv, files->out, EPOCH, &stats, NULL), ICP_EOK);
 }
 
@@ -225,7 +225,7 @@ static void test_hostile_metadata(void **state)
 static void refuse_file(const files_t *files, const uint8_t *octets, size_t size)
 {
 	icp_config_t config = config_of((char *)files->other);
-	write_file(files->other, octets, size);
+	write_octets(files->other, octets, size);
 	assert_refused(&config, "/other: ");
 }
 
@@ -261,7 +261,7 @@ static void test_any_octet_changed(void **state)
 		icp_config_t config = config_of((char *)files->other);
 		uint8_t kept = octets[i];
 		octets[i] ^= (uint8_t)(i % 2 == 0 ? 0xff : 1 << i % 8);
-		write_file(files->other, octets, size);
+		write_octets(files->other, octets, size);
 		octets[i] = kept;
 		int rc = icp_ranges_open(&ranges, &config, NULL);
 		if (rc != ICP_EOK) {
