@@ -174,7 +174,7 @@ end_all() {
 unit_tests() {
 	find build-asan -name '*.trs' -delete
 	export UBSAN_OPTIONS=print_stacktrace=1
-	bounded 900 make -C build-asan -k check
+	bounded 1800 make -C build-asan -k check
 }
 
 threads() {
@@ -256,6 +256,7 @@ count_pytest() {
 	failures+=("${found[@]:1}")
 }
 
+# show_pytest NAME: its output, which nobody has seen yet, and what it found.
 show_pytest() {
 	cat "$log"
 	count_pytest "$1"
@@ -295,7 +296,7 @@ tidy() {
 	cd build
 	read -ra flags < <(make -s --eval="$print" print-flags)
 	files '*.c' >"$work/sources"
-	bounded 900 xargs -0 -a "$work/sources" -I{} clang-tidy-14 --quiet {} -- "${flags[@]}"
+	bounded 1800 xargs -0 -a "$work/sources" -I{} clang-tidy-14 --quiet {} -- "${flags[@]}"
 }
 
 manuals() {
