@@ -53,6 +53,8 @@ def holds_for(condition, seconds, what):
 # may be taken before a server has it.
 PORTS = (20000, 29999)
 OWN_PORTS = tuple(map(int, os.environ.get("ICP_PORTS", "20000-29999").split("-")))
+# Likewise a net of loopback, for servers that have to stand at port 53.
+OWN_NET = f"127.53.{77 + (OWN_PORTS[0] - PORTS[0]) // 1000}"
 # For servers that have not begun yet.
 given_ports = collections.deque(maxlen=100)
 
