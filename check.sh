@@ -18,13 +18,16 @@ logs=$root/.deps/log
 prefix=$root/.deps/icpgate
 mkdir -p "$logs"
 work=$(mktemp -d)
-beside='' # a process that runs beside the others
-# Those beside stop their servers, and write into $work until they have; they are given 30 s for it.
+declare -A jobs=() # those that run at once: the names, by process
+# They stop their servers, and write into $work until they have; they are given 30 s for it.
 cleanup() {
-	if [ -n "$beside" ]; then
-		kill -INT "$beside" || true
-		wait "$beside" || true
-	fi
+	local job
+	for job in "${!jobs[@]}"; do
+		kill -INT "$job" || true
+	done
+	for job in "${!jobs[@]}"; do
+		wait "$job" || true
+	done
 	rm -rf "$work"
 }
 trap cleanup EXIT
@@ -69,16 +72,21 @@ run() {
 
 # step NAME COMMAND...: a step that counts as one.
 step() {
-	local name=$1 start=$SECONDS
+	local start=$SECONDS
 	run "$@"
+	count_step "$1"
+}
+
+# Counts a step that began at start and ended with the current status.
+count_step() {
 	if [ "$status" -eq 0 ]; then
 		passed=$((passed + 1))
-		echo "ok - $name ($((SECONDS - start)) s)"
+		echo "ok - $1 ($((SECONDS - start)) s)"
 	else
 		failed=$((failed + 1))
-		failures+=("$name")
+		failures+=("$1")
 		tail -n 50 "$log"
-		echo "FAILED - $name (log: $log)"
+		echo "FAILED - $1 (log: $log)"
 	fi
 }
 
@@ -97,17 +105,76 @@ count() {
 	fi
 	passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s))
 	if [ "$f" -eq 0 ]; then
-		echo "ok - $name: $p passed, $s skipped"
+		echo "ok - $name: $p passed, $s skipped ($((SECONDS - start)) s)"
 	else
 		echo "FAILED - $name: $p passed, $f failed, $s skipped (log: $log)"
 	fi
+}
+
+# bounded SECONDS COMMAND...: takes the place of the shell. The command is ended by SIGINT, so that
+# tests still stop their servers; a shell has what it runs in the background ignore it.
+bounded() {
+	local seconds=$1
+	shift
+	exec env --default-signal=INT timeout --signal=INT --kill-after=30 "$seconds" "$@"
+}
+
+# What runs at once. Tests with programs wait half of their time.
+
+lanes=$(($(nproc) + 1))
+declare -A begun=()      # SECONDS, by name
+declare -A counted_by=() # by name
+
+# begin COUNT NAME COMMAND...: begins a command as soon as there is a lane for it. When it has ended,
+# COUNT NAME counts what it found, by its log and status. It should be bounded.
+begin() {
+	local count=$1 name=$2
+	shift 2
+	while [ "${#jobs[@]}" -ge "$lanes" ]; do
+		end_one
+	done
+	# Each has ports of its own: what is free for one may be about to be taken by another.
+	local first=$((20000 + ${#begun[@]} % 10 * 1000))
+	local -x ICP_PORTS=$first-$((first + 999))
+	begun[$name]=$SECONDS counted_by[$name]=$count
+	(
+		set -e
+		"$@"
+	) >"$(log_of "$name")" 2>&1 &
+	jobs[$!]=$name
+}
+
+# Waits for one of them to end, and counts it.
+end_one() {
+	local job
+	while :; do
+		for job in "${!jobs[@]}"; do
+			kill -0 "$job" 2>/dev/null || break 2
+		done
+		sleep 0.2
+	done
+	local name=${jobs[$job]}
+	unset "jobs[$job]"
+	log=$(log_of "$name")
+	echo "-- $name"
+	status=0
+	wait "$job" || status=$?
+	local start=${begun[$name]}
+	"${counted_by[$name]}" "$name"
+}
+
+end_all() {
+	while [ "${#jobs[@]}" -gt 0 ]; do
+		end_one
+	done
 }
 
 # Unit tests, in the build with sanitizers.
 
 unit_tests() {
 	find build-asan -name '*.trs' -delete
-	UBSAN_OPTIONS=print_stacktrace=1 timeout 600 make -C build-asan -k -j"$(nproc)" check
+	export UBSAN_OPTIONS=print_stacktrace=1
+	bounded 1800 make -C build-asan -k check
 }
 
 threads() {
@@ -167,10 +234,7 @@ run_pytest() {
 	export ICP_UNBOUND=$unbound ICP_NSD=$nsd ICP_POSTGRES=$postgres
 	export ICP_PROMTOOL=$promtool ICP_AXE=$axe
 	export ICP_TESTBOUND=$testbound ICP_TESTDATA=$source/testdata
-	# SIGINT, so that when time is up the tests still stop their servers; a shell has what it runs
-	# in the background ignore it.
-	exec env --default-signal=INT timeout --signal=INT --kill-after=30 1800 \
-		/usr/bin/python3 -m pytest -q --basetemp="$results.pytest" \
+	bounded 1800 /usr/bin/python3 -m pytest -q --basetemp="$results.pytest" \
 		--junitxml="$results.xml" "$@"
 }
 
@@ -192,35 +256,15 @@ count_pytest() {
 	failures+=("${found[@]:1}")
 }
 
-# pytest_step NAME BUILD ARGUMENT...
-pytest_step() {
-	local name=$1
-	log=$(log_of "$name")
-	echo "-- $name"
-	set +e
-	(run_pytest "$@") 2>&1 | tee "$log"
-	status=${PIPESTATUS[0]}
-	set -e
-	count_pytest "$name"
-}
-
-# Tests with a resolver wait most of their time; those without one are run beside them.
-# pytest_begin NAME BUILD ARGUMENT..., then pytest_end NAME.
-pytest_begin() {
-	(run_pytest "$@") >"$(log_of "$1")" 2>&1 &
-	beside=$!
-}
-
-pytest_end() {
-	log=$(log_of "$1")
-	echo "-- $1"
-	set +e
-	wait "$beside"
-	status=$?
-	set -e
+# show_pytest NAME: its output, which nobody has seen yet, and what it found.
+show_pytest() {
 	cat "$log"
-	beside=
 	count_pytest "$1"
+}
+
+# pytests NAME BUILD ARGUMENT...: begins such a run.
+pytests() {
+	begin show_pytest "$1" run_pytest "$@"
 }
 
 # keep_screenshots NAME: those of a run of pytest go to the logs, where they can be looked at.
@@ -251,18 +295,25 @@ tidy() {
 		$(EVENT_CFLAGS) $(EVHTTP_CFLAGS) $(SYSTEMD_CFLAGS) $(CMOCKA_CFLAGS)'
 	cd build
 	read -ra flags < <(make -s --eval="$print" print-flags)
-	files '*.c' | xargs -0 -P "$(nproc)" -I{} clang-tidy-14 --quiet {} -- "${flags[@]}"
+	files '*.c' >"$work/sources"
+	bounded 1800 xargs -0 -a "$work/sources" -I{} clang-tidy-14 --quiet {} -- "${flags[@]}"
 }
 
 manuals() {
 	mandoc -T lint -W warning doc/*.[1578]
 }
 
+# Shell scripts; of those in Python, names that nobody uses or that hide others, such as tests.
 scripts() {
 	local -a list
+	local found
 	mapfile -t list < <(grep -lsE '^#!(/bin/sh|/usr/bin/env bash)$' \
 		./*.sh .ci/* tools/* conf/*/* debian/*.postrm debian/tests/* tests/*/*)
 	shellcheck "${list[@]}"
+	/usr/bin/python3 -m pyflakes --version >/dev/null
+	# Fixtures are imported by conftest.py alone, for the tests beside it.
+	found=$(/usr/bin/python3 -m pyflakes tests | grep -v '/conftest.py:.* imported but unused$') || true
+	[ -z "$found" ] || { echo "$found"; return 1; }
 }
 
 # Checks of what is built.
@@ -339,32 +390,35 @@ step 'build' tools/build
 step 'build with sanitizers' tools/build --sanitizers
 step 'build with TSan' tools/build --thread-sanitizer
 if [ "$failed" -eq "$before" ]; then
-	step 'clang-tidy' tidy
 	step 'exported symbols' exports
 	step 'files of make install' installation
-	run 'unit tests with sanitizers' unit_tests
-	count_unit_tests 'unit tests with sanitizers'
-	pytest_begin 'tests of the programs' build tools model replay bench blockpage packages
-	pytest_step 'tests of the resolver' build e2e
-	pytest_end 'tests of the programs'
+	# The longest first, so that none is left alone at the end.
+	crashes=(tools/test_{damage,daemon_kills,failing_calls,full_disk,kills,power_cuts}.py)
+	pytests 'tests of crashes' build "${crashes[@]}"
+	pytests 'tests of the programs' build tools model replay bench \
+		blockpage packages "${crashes[@]/#/--ignore=}"
+	pytests 'tests of the resolver' build e2e --ignore=e2e/test_leaks.py
+	pytests 'tests of leaks' build e2e/test_leaks.py
+	begin count_unit_tests 'unit tests with sanitizers' unit_tests
+	begin count_step 'clang-tidy' tidy
+	# Without those that compare with other daemons, or take long to find what TSan looks for, and
+	# without those in which none of our code runs: resolvers without the module, PostgreSQL alone.
+	pytests 'tests of the resolver, with sanitizers' build-asan e2e \
+		--ignore=e2e/test_{leaks,transparency,stress}.py
+	pytests 'tests of leaks, with sanitizers' build-asan e2e/test_leaks.py \
+		--deselect=e2e/test_leaks.py::test_without_the_module_it_leaks
+	ICP_CASES=20000 pytests 'tests of the programs, with sanitizers' build-asan tools model \
+		blockpage --ignore=blockpage/test_browser.py --ignore=tools/test_filing.py \
+		"${crashes[@]/#/--ignore=}"
+	pytests 'tests of crashes, with sanitizers' build-asan "${crashes[@]}"
+	end_all
 	keep_screenshots 'tests of the programs'
 	step 'threads with TSan' threads
-	ICP_STRESS_SECONDS=10 pytest_step 'stress with TSan' build-tsan e2e/test_stress.py
-	# Without those that compare with other daemons, or take long to find what TSan looks for.
-	ICP_CASES=20000 pytest_begin 'tests of the programs, with sanitizers' build-asan tools model \
-		blockpage --ignore=blockpage/test_browser.py
-	pytest_step 'tests of the resolver, with sanitizers' build-asan e2e \
-		--ignore=e2e/test_transparency.py --ignore=e2e/test_stress.py
-	pytest_end 'tests of the programs, with sanitizers'
+	ICP_STRESS_SECONDS=10 pytests 'stress with TSan' build-tsan e2e/test_stress.py
+	end_all
 	step 'demo' demo
 	step 'demo that keeps running' demo_keep
 else
-	for name in 'clang-tidy' 'exported symbols' 'files of make install' \
-		'unit tests with sanitizers' 'tests of the programs' 'tests of the resolver' \
-		'threads with TSan' 'stress with TSan' \
-		'tests of the programs, with sanitizers' 'tests of the resolver, with sanitizers' \
-		'demo' 'demo that keeps running'; do
-		skip "$name" 'the build failed'
-	done
+	skip 'all tests' 'the build failed'
 fi
 finish

@@ -223,7 +223,8 @@ int icp_page_leaf(
 	};
 	const uint8_t *data = entry->key + key_size;
 	if (flags == FLAG_BIG_DATA) {
-		return room >= sizeof(uint64_t) ? find_overflow(pages, u64(data), entry) : ICP_EDAMAGED;
+		return room >= sizeof(uint64_t) ? find_overflow(pages, u64(data), entry)
+						: ICP_EDAMAGED;
 	}
 	if ((flags != 0 && flags != FLAG_TREE) || entry->data_size > room) {
 		return ICP_EDAMAGED;

@@ -127,8 +127,8 @@ void icp_pages_walk(icp_pages_walk_t *walk, const icp_pages_t *pages, const icp_
  */
 int icp_pages_walk_next(icp_pages_walk_t *walk, icp_entry_t *entry);
 
-/*! \brief The same, but nothing of what lies outside the leaf is read: data has to be looked up with
- * icp_pages_data. */
+/*! \brief The same, but nothing of what lies outside the leaf is read: data has to be looked up
+ * with icp_pages_data. */
 int icp_pages_walk_key(icp_pages_walk_t *walk, icp_entry_t *entry);
 
 /*!

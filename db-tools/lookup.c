@@ -199,7 +199,8 @@ static int lookup_status(const icp_lookup_t *lookup)
 	return lookup->judgement.verdict == ICP_BLOCK ? ICP_EXIT_BLOCK : ICP_EXIT_DONE;
 }
 
-bool icp_lookup_covering(const icp_lookup_t *lookup, char text[ICP_NAME_TEXT_MAX])
+/*! Text of the nearest domain with a row. False: there is none. */
+static bool format_covering(const icp_lookup_t *lookup, char text[ICP_NAME_TEXT_MAX])
 {
 	if (lookup->judgement.covering == 0) {
 		return false;
@@ -251,8 +252,8 @@ static json_t *lookup_json(const icp_lookup_t *lookup)
 	json_t *object = json_pack("{s:s, s:s, s:s, s:s?, s:o, s:o, s:o, s:o, s:o}", "name", name,
 		"verdict", icp_verdict_name(lookup->judgement.verdict), "reason",
 		icp_reason_name(lookup->judgement.reason), "covering",
-		icp_lookup_covering(lookup, covering) ? covering : NULL, "addresses", addresses,
-		"rows", rows, "generation",
+		format_covering(lookup, covering) ? covering : NULL, "addresses", addresses, "rows",
+		rows, "generation",
 		readable ? json_integer((json_int_t)lookup->info.generation) : json_null(),
 		"sequence",
 		readable ? json_integer((json_int_t)lookup->info.sequence) : json_null(), "at",
@@ -272,7 +273,7 @@ static void print_line(const icp_lookup_t *lookup)
 	icp_name_format(&lookup->name, name);
 	printf("%s %s %s %s\n", name, icp_verdict_name(lookup->judgement.verdict),
 		icp_reason_name(lookup->judgement.reason),
-		icp_lookup_covering(lookup, covering) ? covering : "-");
+		format_covering(lookup, covering) ? covering : "-");
 }
 
 static int resolve(

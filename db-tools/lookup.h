@@ -57,9 +57,6 @@ typedef struct {
 /*! \brief Writes the lookup to stdout for an operator: the verdict, why, what would unblock it. */
 void icp_lookup_explain(const icp_lookup_t *lookup);
 
-/*! \brief Text of the nearest domain with a row. False: there is none. */
-bool icp_lookup_covering(const icp_lookup_t *lookup, char text[ICP_NAME_TEXT_MAX]);
-
 /*! \brief What the rules say of one row alone, at an address of the row's own provider. */
 icp_ruling_t icp_lookup_rule_row(
 	const icp_lookup_t *lookup, const icp_row_t *row, const icp_address_t *address);

@@ -12,6 +12,8 @@ ICP_PROMTOOL     promtool; default: the one in PATH, else what tools/get-promtoo
 ICP_TESTBOUND    and ICP_TESTDATA: see tests/replay/test_replay.py; unset: no replays
 ICP_AXE          axe-core's axe.min.js; default: that of tools/get-axe (tests/blockpage only)
 ICP_CHROMIUM     and ICP_CHROMEDRIVER; default: those in PATH (tests/blockpage only)
+ICP_PORTS        FIRST-LAST, within 20000-29999: where servers of these tests may listen; for runs beside
+                 each other
 ICP_SHARED_DATA  directory with cn-domains.txt.zst and country.mmdb.zst; unset: those tests skip
 """
 

@@ -12,7 +12,7 @@ import statistics
 import time
 from contextlib import ExitStack, contextmanager
 
-from daemons import Bind, Daemon, Dnsperf, Recursor, Unbound, Upstream
+from daemons import Bind, Dnsperf, Recursor, Unbound, Upstream
 from data import SEED
 
 KINDS = {

@@ -2,6 +2,7 @@
 """Starts and stops the servers of the tests: NSD, Unbound with the module, and a relay between them
 that counts. Everything listens on loopback, and only processes started here are ended."""
 
+import collections
 import os
 import random
 import select
@@ -48,22 +49,32 @@ def holds_for(condition, seconds, what):
 
 
 # For servers: below what the kernel gives to clients, and kept free of Unbound's queries, which go out
-# from any port else. Tests may run beside each other.
+# from any port else. Tests may run beside each other, each in a part of its own: what is free here
+# may be taken before a server has it.
 PORTS = (20000, 29999)
+OWN_PORTS = tuple(map(int, os.environ.get("ICP_PORTS", "20000-29999").split("-")))
+# Likewise a net of loopback, for servers that have to stand at port 53.
+OWN_NET = f"127.53.{77 + (OWN_PORTS[0] - PORTS[0]) // 1000}"
+# For servers that have not begun yet.
+given_ports = collections.deque(maxlen=100)
 
 
 def free_port(address="127.0.0.1"):
-    """A port that nobody uses, neither over UDP nor TCP."""
+    """A port that nobody uses, neither over UDP nor TCP, nor was given lately."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
     for _ in range(100):
-        port = random.randint(*PORTS)
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp, socket.socket(
-            socket.AF_INET, socket.SOCK_STREAM
+        port = random.randint(*OWN_PORTS)
+        if port in given_ports:
+            continue
+        with socket.socket(family, socket.SOCK_DGRAM) as udp, socket.socket(
+            family, socket.SOCK_STREAM
         ) as tcp:
             try:
                 udp.bind((address, port))
                 tcp.bind((address, port))
             except OSError:
                 continue
+            given_ports.append(port)
             return port
     raise AssertionError(f"no free port on {address}")
 

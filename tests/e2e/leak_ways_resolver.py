@@ -6,7 +6,7 @@ import socket
 
 import pytest
 
-from harness import Nsd, Unbound, start, wait_until
+from harness import OWN_NET, Nsd, Unbound, start, wait_until
 from leak_world import (
     LeakWorld,
     Own,
@@ -18,13 +18,12 @@ from leak_world import (
 )
 from leaks import refused, way
 from signing import ds_text, sign_zone, trust_anchor
-from world import ABROAD, LEASE, LOOK, OURS, SECOND_SERVER, ZONE_TTL, Site, row, zone
+from world import ABROAD, LEASE, LOOK, SECOND_SERVER, ZONE_TTL, Site, row, zone
 
 SUB_QUERIES = "sub-queries"
 PREFETCH = "prefetch"
 AFTER_LEASE = LEASE + LOOK
-# Addresses of our own in loopback's net, so that port 53 there is nobody else's.
-ROOT_SERVER, CHILD_SERVER, FAR_SERVER = "127.53.77.1", "127.53.77.2", "127.53.77.3"
+ROOT_SERVER, CHILD_SERVER, FAR_SERVER = (f"{OWN_NET}.{number}" for number in (1, 2, 3))
 
 
 # Sub-queries: name server addresses, DS/DNSKEY, priming
@@ -111,7 +110,7 @@ def delegated_world(setup, variant, way):
     top = f"{way.key}.cn"
     rows = [row(f"www.{child}.{top}") for child in ("glued", "far", "deep")]
     site = Site(setup.commands, directory, rows)
-    ranges = [("127.53.77.0/24", "CN", "qcloud"), ("192.0.2.0/24", "CN", "qcloud")]
+    ranges = [(f"{OWN_NET}.0/24", "CN", "qcloud"), ("192.0.2.0/24", "CN", "qcloud")]
     setup.commands.compile_ranges(directory, ranges)
     site.load()
     lines = usual_lines(variant, anchors=[])

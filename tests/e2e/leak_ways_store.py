@@ -49,6 +49,19 @@ def take_the_store_away(probe):
     return hidden, store
 
 
+def go_without_the_store(probe, permitted, blocked):
+    """What is permitted and blocked while it is away, as on_no_index says; then it is back."""
+    hidden, store = take_the_store_away(probe)
+    if probe.has_module:
+        for moment in (2, 3):
+            clock_to(probe, moment * AFTER_LEASE)
+            ask_for_all(probe, permitted, blocked)
+    hidden.rename(store)
+    clock_to(probe, 4 * AFTER_LEASE)
+    # Leases that were granted without it are over as well.
+    ask_for_all(probe)
+
+
 @way(
     STORE,
     "missing; on_no_index: block",
@@ -56,14 +69,7 @@ def take_the_store_away(probe):
     **MIX,
 )
 def store_missing_block(probe):
-    hidden, store = take_the_store_away(probe)
-    if probe.has_module:
-        for moment in (2, 3):
-            clock_to(probe, moment * AFTER_LEASE)
-            ask_for_all(probe, (), ("cold", "rises", "ok", "falls"))
-    hidden.rename(store)
-    clock_to(probe, 4 * AFTER_LEASE)
-    ask_for_all(probe)
+    go_without_the_store(probe, (), ("cold", "rises", "ok", "falls"))
 
 
 @way(
@@ -73,15 +79,7 @@ def store_missing_block(probe):
     **MIX,
 )
 def store_missing_pass(probe):
-    hidden, store = take_the_store_away(probe)
-    if probe.has_module:
-        for moment in (2, 3):
-            clock_to(probe, moment * AFTER_LEASE)
-            ask_for_all(probe, ("cold", "rises", "ok", "falls"), ())
-    hidden.rename(store)
-    clock_to(probe, 4 * AFTER_LEASE)
-    # Leases that were granted without it are over as well.
-    ask_for_all(probe)
+    go_without_the_store(probe, ("cold", "rises", "ok", "falls"), ())
 
 
 def make_current(probe, generation):

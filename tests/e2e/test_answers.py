@@ -1,10 +1,14 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """What clients get: whose answers are blocked, and how a block answer looks."""
 
+import re
+from concurrent.futures import ThreadPoolExecutor
+
 import dns.flags
 import dns.rcode
 import pytest
 
+from harness import wait_until
 from world import (
     ABROAD,
     ABROAD6,
@@ -27,6 +31,7 @@ CN = [
     *["abroad A " + ABROAD, "abroad AAAA " + ABROAD6, "theirs A " + THEIRS],
     *["mixed A " + OURS, "mixed A " + ABROAD],
     *["case A " + OURS, "tcp A " + OURS, "noedns A " + OURS, "dnssec A " + OURS],
+    *["joins A " + OURS, "joined A " + OURS],
     # CNAME chains
     *["chain CNAME chain2", "chain2 CNAME chain3", "chain3 A " + OURS],
     *["okchain CNAME target", "target A " + OURS, "okchain2 CNAME target2", "target2 A " + OURS],
@@ -129,6 +134,32 @@ def test_no_ede_without_edns(world):
         response = world.ask("noedns.cn", edns=False)
         assert_blocked(response, "noedns.cn")
         assert response.edns == -1
+
+
+def counted(world, what):
+    return int(re.search(rf"^total\.{what}=(\d+)$", world.unbound.control("stats_noreset"), re.M)[1])
+
+
+@pytest.mark.parametrize(("name", "order"), [("joins.cn", (False, True)), ("joined.cn", (True, False))])
+def test_who_joins_a_query_that_waits_gets_an_answer_of_its_own_kind(world, name, order):
+    """One query upstream, and two clients that wait for it, of whom only one speaks EDNS."""
+    queries = counted(world, "num.queries")
+    world.relay.hold(name=name)
+    with ThreadPoolExecutor() as pool:
+        asked = {}
+        try:
+            for edns in order:
+                asked[edns] = pool.submit(world.ask, name, edns=edns)
+                queries += 1
+                wait_until(lambda: counted(world, "num.queries") == queries, 5, "it waits")
+            assert counted(world, "requestlist.current.user") == 1
+        finally:
+            world.relay.release()
+    for edns, future in asked.items():
+        response = future.result()
+        assert_blocked(response, name)
+        assert response.edns == (0 if edns else -1)
+        assert ede(response) == ((16, f"unfiled {name}; {BLOCK_TEXT}") if edns else None)
 
 
 def test_chain_within_a_zone_is_dropped(world):

@@ -14,7 +14,6 @@ from crash_scenes import LONG, some
 from damage_world import FOREIGN, PATIENCE, DamageWorld, Generation
 from feeds import FAILED
 from harness import wait_until
-from world import RANGES
 
 SEED = int(os.environ.get("ICP_SEED", "20261123"))
 BITS_PER_PAGE = 12 if LONG else 2

@@ -9,10 +9,10 @@ import pytest
 import yaml
 
 import monitoring
-from harness import start, wait_until
+from harness import free_port, start, wait_until
 from feeds import Row
 from gate_daemon import state_of, upsert
-from http_alone import HttpAlone, fetch, free_port, samples
+from http_alone import HttpAlone, fetch, samples
 from test_daemon import Gate
 from world import ABROAD, BLOCK4, LEASE, LOOK, OURS, SLACK, THEIRS, Site, addresses, row
 

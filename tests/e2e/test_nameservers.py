@@ -6,7 +6,7 @@ from contextlib import ExitStack
 
 import pytest
 
-from harness import Nsd, Unbound, start
+from harness import OWN_NET, Nsd, Unbound, start
 from world import (
     ABROAD,
     OURS,
@@ -18,8 +18,7 @@ from world import (
     zone,
 )
 
-# Addresses of our own in loopback's net, so that port 53 there is nobody else's.
-ROOT_SERVER, CHILD_SERVER = "127.53.77.1", "127.53.77.2"
+ROOT_SERVER, CHILD_SERVER = f"{OWN_NET}.1", f"{OWN_NET}.2"
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +72,7 @@ def test_delegation_to_a_blocked_host(tmp_path, commands, module):
     }
     site = Site(commands, tmp_path, [row("www.glued.cn"), row("www.far.cn")])
     # The name servers stand at mainland addresses of ours.
-    ranges = [("127.53.77.0/24", "CN", "qcloud"), ("192.0.2.0/24", "CN", "qcloud")]
+    ranges = [(f"{OWN_NET}.0/24", "CN", "qcloud"), ("192.0.2.0/24", "CN", "qcloud")]
     commands.compile_ranges(tmp_path, ranges)
     site.load()
     root_zone = zone(".", root, ("a.root", "A " + ROOT_SERVER))

@@ -10,7 +10,7 @@ import dns.rcode
 import dns.rdatatype
 
 from commands import write_config, write_feed
-from harness import Nsd, Relay, Unbound, start
+from harness import HoldingRelay, Nsd, Unbound, start
 
 BLOCK4 = "203.0.113.80"
 BLOCK6 = "2001:db8::80"
@@ -151,7 +151,7 @@ def running_world(
     with ExitStack() as stack:
         first = start(stack, Nsd(directory, {"cn": zone("cn", cn)}))
         second = start(stack, Nsd(directory, {"com": zone("com", com)}, SECOND_SERVER))
-        relay = start(stack, Relay(first))
+        relay = start(stack, HoldingRelay(first))
         site = Site(commands, directory, rows, changes)
         if load:
             site.load()

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Fixtures of the operator's tool and of the loader."""
 
+from contextlib import ExitStack
+
 import pytest
 
 from operator_tool import ROWS, Place, load, write_feed
@@ -18,6 +20,25 @@ def place(tmp_path_factory):
 @pytest.fixture(scope="module")
 def conf(place):
     return place.config()
+
+
+@pytest.fixture(scope="module")
+def shim(tmp_path_factory):
+    """What makes calls of the loader fail."""
+    from shim import Shim  # pylint: disable=import-outside-toplevel
+
+    return Shim(tmp_path_factory.mktemp("shim"))
+
+
+@pytest.fixture(scope="module")
+def http_for_all(tmp_path_factory):
+    """An HTTP server for all tests of a file, which must bear what they do."""
+    from http_alone import Server  # pylint: disable=import-outside-toplevel
+
+    with ExitStack() as stack:
+        made = Server(stack, tmp_path_factory.mktemp("http"))
+        yield made
+        assert made.fetch()[0] == 200
 
 
 @pytest.fixture(scope="session")

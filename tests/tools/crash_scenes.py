@@ -9,7 +9,7 @@ import os
 import shutil
 
 from commands import rfc3339
-from feeds import Delta, FeedWriter, Full, Model, Rollback, Row, Store, apply, take_step
+from feeds import DONE, Delta, FeedWriter, Full, Model, Rollback, Row, Store, apply, take_step
 
 PAST, FUTURE = 1_600_000_000, 4_000_000_000
 ENTITY, OTHER = "京ICP备11018762号", "京ICP备1101876号"
@@ -145,3 +145,14 @@ def make_scene(commands, directory, name):
     else:
         _, feeds, model = make_store(commands, directory)
     return Scene(commands, directory, model, STEPS[name](feeds, model))
+
+
+def calls_of(scene, shim):
+    """The calls by which the command changes files: names, and paths as they are given, or relative
+    to the store."""
+    store = scene.copy()
+    done, after = take_step(store, scene.model, scene.step, shim.counting())
+    assert done.returncode == DONE and after is not scene.model
+    scene.drop(store)
+    return [(call, os.path.relpath(path, store.path) if path.startswith("/") else path)
+            for call, path in shim.calls()]

@@ -18,8 +18,6 @@ from operator_tool import wait_until as wait_for
 
 ICPGATED = BUILD / "loader" / "icpgated"
 NUMBER = "京ICP备11018762号"
-# SETTLE_MS of loader/spool.h
-SETTLE = 5
 
 
 def filed(domain, ordinal=1):

@@ -3,28 +3,12 @@
 
 import http.client
 import os
-import random
-import socket
 import subprocess
 
+from harness import free_port
 from operator_tool import BUILD, ROWS, Place, load, write_feed
 
-# Below what the kernel gives to clients; see tests/e2e/harness.py.
-PORTS = (20000, 29999)
 PATHS = ("/metrics", "/healthz", "/status")
-
-
-def free_port(address="127.0.0.1"):
-    for _ in range(100):
-        port = random.randint(*PORTS)
-        family = socket.AF_INET6 if ":" in address else socket.AF_INET
-        with socket.socket(family, socket.SOCK_STREAM) as tcp:
-            try:
-                tcp.bind((address, port))
-            except OSError:
-                continue
-            return port
-    raise AssertionError(f"no free port on {address}")
 
 
 def fetch(port, path="/metrics", method="GET", address="127.0.0.1", timeout=30, headers=None):

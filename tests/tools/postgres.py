@@ -12,6 +12,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
+import threading
 from datetime import timedelta, timezone
 from pathlib import Path
 
@@ -142,6 +143,27 @@ class Filings:
 
     def one(self, sql, *values):
         return self.execute(sql, *values)[0][0]
+
+    @contextlib.contextmanager
+    def held(self, load):
+        """load(conninfo) in a thread, which waits where the sequence has been read, until the block
+        ends. Yields a list, which what the call returns is put into."""
+        self.execute("CREATE SCHEMA slow; CREATE VIEW slow.icpgate_sequence AS SELECT s.* FROM"
+                     " (SELECT pg_advisory_lock_shared(1) OFFSET 0) waits CROSS JOIN LATERAL"
+                     " (SELECT * FROM public.icpgate_sequence WHERE waits IS NOT NULL) s")
+        holder = self.connect().cursor()
+        holder.execute("SELECT pg_advisory_lock(1)")
+        conninfo = self.conninfo(options="-csearch_path=slow,public")
+        results = []
+        loader = threading.Thread(target=lambda: results.append(load(conninfo)))
+        loader.start()
+        try:
+            wait_until(lambda: self.one("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'"
+                                        " AND NOT granted"), "the sequence is read")
+            yield results
+        finally:
+            holder.execute("SELECT pg_advisory_unlock(1)")
+            loader.join()
 
     def feed(self):
         """The rows of the view, in the order of a dump but for that of the names."""

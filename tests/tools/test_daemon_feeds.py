@@ -263,7 +263,7 @@ def test_guard_and_force(daemon):
     assert daemon.names("rejected") == []
 
 
-def test_the_same_name_every_night(daemon):
+def test_the_same_name_refused_twice(daemon):
     """Two are refused under one name, under which one was loaded before: the advice of each report, followed,
     loads the one that it lies beside."""
     state = {row.key: row for row in (filed(f"d{n}.cn") for n in range(300))}

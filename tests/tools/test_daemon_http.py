@@ -6,7 +6,8 @@ import signal
 import socket
 
 from gate_daemon import state_of, upsert, wait_until
-from http_alone import fetch, free_port, samples
+from harness import free_port
+from http_alone import fetch, samples
 
 
 def serving(make_daemon, port=None, **settings):

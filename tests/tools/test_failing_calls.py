@@ -7,27 +7,12 @@ import os
 
 import pytest
 
-from crash_scenes import LONG, STEPS, make_scene, some
+from crash_scenes import LONG, STEPS, calls_of, make_scene, some
 from feeds import DONE, FAILED, Delta, check_audit, check_files, take_step
-from shim import Shim
 
 ERRORS = {"EIO": errno.EIO, "ENOSPC": errno.ENOSPC, "short": None}
 # On from then: the disk is gone, and the loader can't even clean up.
 WAYS = {"once": False, "from then on": True}
-
-
-@pytest.fixture(scope="module")
-def shim(tmp_path_factory):
-    return Shim(tmp_path_factory.mktemp("shim"))
-
-
-def calls_of(scene, shim):
-    """Names of the calls, and paths as they are given, or relative to the store."""
-    store = scene.copy()
-    take_step(store, scene.model, scene.step, shim.counting())
-    scene.drop(store)
-    return [(call, os.path.relpath(path, store.path) if path.startswith("/") else path)
-            for call, path in shim.calls()]
 
 
 def replaced(scene):

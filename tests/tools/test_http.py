@@ -3,14 +3,14 @@
 
 import json
 import os
-import socket
 import time
 from contextlib import ExitStack
 
 import pytest
 
 from counting import Resolver
-from http_alone import PATHS, HttpAlone, Server, fetch, free_port
+from harness import free_port
+from http_alone import PATHS, HttpAlone, Server, fetch
 from operator_tool import LOADER, ROWS, Place, icpgate, load, run, write_feed
 
 DEADLINE = 60
@@ -27,15 +27,6 @@ def a_server(stack, tmp_path):
     return Server(stack, tmp_path)
 
 
-@pytest.fixture(name="shared", scope="module")
-def a_shared_server(tmp_path_factory):
-    """For clients that mean harm: one for all of them, which must bear it."""
-    with ExitStack() as stack:
-        server = Server(stack, tmp_path_factory.mktemp("http"))
-        yield server
-        assert server.fetch()[0] == 200
-
-
 # What it tells.
 
 
@@ -44,34 +35,34 @@ def a_shared_server(tmp_path_factory):
     ("/healthz", "text/plain; charset=utf-8"),
     ("/status", "application/json"),
 ])
-def test_pages(shared, path, content):
-    status, headers, body = shared.fetch(path)
+def test_pages(http_for_all, path, content):
+    status, headers, body = http_for_all.fetch(path)
     assert status == 200 and body.endswith("\n")
     assert headers["Content-Type"] == content
     assert headers["Cache-Control"] == "no-store"
     assert int(headers["Content-Length"]) == len(body.encode())
     assert headers["Connection"] == "close"
-    assert shared.fetch(path + "?a=b")[0] == 200
+    assert http_for_all.fetch(path + "?a=b")[0] == 200
 
 
-def test_head_is_get_without_a_body(shared):
-    _, headers, body = shared.fetch("/metrics", method="HEAD")
+def test_head_is_get_without_a_body(http_for_all):
+    _, headers, body = http_for_all.fetch("/metrics", method="HEAD")
     assert body == ""
     # Some numbers may have got longer meanwhile.
-    assert abs(int(headers["Content-Length"]) - len(shared.fetch("/metrics")[2])) < 100
+    assert abs(int(headers["Content-Length"]) - len(http_for_all.fetch("/metrics")[2])) < 100
 
 
 @pytest.mark.parametrize("path", ["/", "/metrics/", "/metricsx", "//metrics", "/healthz/..",
                                   "/%2e%2e/etc/passwd"])
-def test_other_paths_are_not_found(shared, path):
-    assert shared.fetch(path)[0] == 404
+def test_other_paths_are_not_found(http_for_all, path):
+    assert http_for_all.fetch(path)[0] == 404
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "OPTIONS", "TRACE",
                                     "PATCH", "PROPFIND", "get"])
-def test_other_methods_are_refused(shared, method):
+def test_other_methods_are_refused(http_for_all, method):
     for path in PATHS:
-        assert shared.fetch(path, method=method)[0] in (400, 405, 501)
+        assert http_for_all.fetch(path, method=method)[0] in (400, 405, 501)
 
 
 def test_metrics_of_a_store_and_its_resolver(server):

@@ -22,15 +22,6 @@ LIFE = 10
 DEADLINE = 60
 
 
-@pytest.fixture(name="shared", scope="module")
-def a_shared_server(tmp_path_factory):
-    """For clients that mean harm: one for all of them, which must bear it."""
-    with ExitStack() as stack:
-        server = Server(stack, tmp_path_factory.mktemp("http"))
-        yield server
-        assert server.fetch()[0] == 200
-
-
 def connect(port):
     made = socket.create_connection(("127.0.0.1", port), timeout=DEADLINE)
     made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -85,18 +76,18 @@ LINE = b"GET /metrics HTTP/1.1\r\n"
     b"GET /metrics HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nffffffffffffffff\r\n",
     b"POST /metrics HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
 ])
-def test_garbage_is_refused(shared, octets):
-    answer = send_raw(shared.port, octets)
+def test_garbage_is_refused(http_for_all, octets):
+    answer = send_raw(http_for_all.port, octets)
     assert is_refusal(answer), answer[:300]
-    assert shared.fetch("/healthz")[0] == 200
+    assert http_for_all.fetch("/healthz")[0] == 200
 
 
-def test_the_largest_head_that_is_taken(shared):
+def test_the_largest_head_that_is_taken(http_for_all):
     head = LINE + b"A: " + b"x" * (HEAD_MAX - 200) + b"\r\n\r\n"
-    assert send_raw(shared.port, head).startswith(b"HTTP/1.1 200 OK\r\n")
+    assert send_raw(http_for_all.port, head).startswith(b"HTTP/1.1 200 OK\r\n")
 
 
-def test_random_octets(shared):
+def test_random_octets(http_for_all):
     """Requests with some octets changed, left out or put twice."""
     choose = random.Random(6)
     whole = LINE + b"Host: localhost\r\nUser-Agent: x\r\nAccept: */*\r\nContent-Length: 0\r\n\r\n"
@@ -112,24 +103,24 @@ def test_random_octets(shared):
             else:
                 octets[at:at] = octets[:choose.randrange(60)]
             octets = octets or bytearray(b"\r")
-        answer = send_raw(shared.port, bytes(octets))
+        answer = send_raw(http_for_all.port, bytes(octets))
         assert answer == b"" or answer.startswith(b"HTTP/1."), (bytes(octets), answer[:100])
-    assert shared.fetch()[0] == 200
+    assert http_for_all.fetch()[0] == 200
 
 
-def test_clients_that_go_away(shared):
+def test_clients_that_go_away(http_for_all):
     """Before the answer, in the midst of it, and by a reset."""
     for path in PATHS:
         for _ in range(20):
-            client = connect(shared.port)
+            client = connect(http_for_all.port)
             client.sendall(f"GET {path} HTTP/1.1\r\n\r\n".encode())
             client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
             client.close()
-    assert shared.fetch()[0] == 200
+    assert http_for_all.fetch()[0] == 200
 
 
-def test_a_pipeline_gets_one_answer(shared):
-    answer = send_raw(shared.port, b"GET /healthz HTTP/1.1\r\n\r\n" * 50)
+def test_a_pipeline_gets_one_answer(http_for_all):
+    answer = send_raw(http_for_all.port, b"GET /healthz HTTP/1.1\r\n\r\n" * 50)
     assert answer.count(b"HTTP/1.1 200 OK") == 1
 
 
@@ -149,10 +140,10 @@ def ends_within(clients, seconds):
                 waiting.remove(client)
 
 
-def test_slow_clients_are_ended(shared):
+def test_slow_clients_are_ended(http_for_all):
     """One says nothing, one does not end its head, and one sends an octet now and then."""
     with ExitStack() as stack:
-        silent, half, slow = [stack.enter_context(connect(shared.port)) for _ in range(3)]
+        silent, half, slow = [stack.enter_context(connect(http_for_all.port)) for _ in range(3)]
         half.sendall(LINE + b"Host: x\r\n")
         slow.sendall(LINE + b"A: ")
 
@@ -168,43 +159,43 @@ def test_slow_clients_are_ended(shared):
         # Not at once: it had its time.
         assert time.monotonic() - began > LIFE / 2
         ends_within([silent, half], DEADLINE)
-    assert shared.fetch()[0] == 200
+    assert http_for_all.fetch()[0] == 200
 
 
-def test_one_that_does_not_read_is_ended(shared):
-    before = shared.http.open_files()
-    with connect(shared.port) as client:
+def test_one_that_does_not_read_is_ended(http_for_all):
+    before = http_for_all.http.open_files()
+    with connect(http_for_all.port) as client:
         client.sendall(b"GET /metrics HTTP/1.1\r\n\r\n")
         # All of it fits into the kernel's buffers, and the server is done with it.
-        wait_until(lambda: shared.http.open_files() <= before, "the server closed it")
+        wait_until(lambda: http_for_all.http.open_files() <= before, "the server closed it")
 
 
-def test_five_hundred_that_say_nothing_keep_nobody_waiting(shared):
-    before = shared.http.open_files()
+def test_five_hundred_that_say_nothing_keep_nobody_waiting(http_for_all):
+    before = http_for_all.http.open_files()
     with ExitStack() as stack:
         idle = []
         for number in range(500):
-            client = stack.enter_context(connect(shared.port))
+            client = stack.enter_context(connect(http_for_all.port))
             if number % 2:
                 client.sendall(b"GET /metrics HTT")
             idle.append(client)
         for path in PATHS:
-            assert shared.fetch(path)[0] == 200
+            assert http_for_all.fetch(path)[0] == 200
         # It has seen to all that came before these; a few may be on their way out.
-        assert shared.http.open_files() <= before + CONNECTIONS_MAX + 10
+        assert http_for_all.http.open_files() <= before + CONNECTIONS_MAX + 10
         # Those that came first had to go.
         ends_within(idle[:500 - CONNECTIONS_MAX - len(PATHS)], DEADLINE)
-    wait_until(lambda: shared.http.open_files() <= before + 1, "nothing is left of them")
+    wait_until(lambda: http_for_all.http.open_files() <= before + 1, "nothing is left of them")
 
 
-def test_nothing_is_left_behind(shared):
+def test_nothing_is_left_behind(http_for_all):
     for path in PATHS:
-        shared.fetch(path)
-    before = shared.http.open_files()
+        http_for_all.fetch(path)
+    before = http_for_all.http.open_files()
     for _ in range(100):
         for path in PATHS:
-            assert shared.fetch(path)[0] in (200, 503)
-    wait_until(lambda: shared.http.open_files() <= before, "all is closed")
+            assert http_for_all.fetch(path)[0] in (200, 503)
+    wait_until(lambda: http_for_all.http.open_files() <= before, "all is closed")
 
 
 def test_files_that_lose_their_pages_under_scrapes(tmp_path):

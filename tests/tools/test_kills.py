@@ -5,26 +5,12 @@ after the one before it, as far as files go; a long run does both.)"""
 
 import pytest
 
-from crash_scenes import LONG, STEPS, STRIDE, make_scene, some
-from feeds import DONE, KILLED, Rollback, check_audit, check_files, take_step
-from shim import Shim
+from crash_scenes import LONG, STEPS, STRIDE, calls_of, make_scene, some
+from feeds import KILLED, Rollback, check_audit, check_files, take_step
 
 # At least so many in all scenes together.
 KILLS_WANTED = 200
 kills = {}
-
-
-@pytest.fixture(scope="module")
-def shim(tmp_path_factory):
-    return Shim(tmp_path_factory.mktemp("shim"))
-
-
-def count_calls(scene, shim):
-    store = scene.copy()
-    done, after = take_step(store, scene.model, scene.step, shim.counting())
-    assert done.returncode == DONE and after is not scene.model
-    scene.drop(store)
-    return len(shim.calls())
 
 
 def check_next_run(store, model, step):
@@ -46,7 +32,7 @@ def kill(scene, shim, number, how):
 @pytest.mark.parametrize("name", STEPS)
 def test_killed_at_every_call(name, commands, tmp_path, shim):
     scene = make_scene(commands, tmp_path, name)
-    calls = count_calls(scene, shim)
+    calls = len(calls_of(scene, shim))
     found = {"old": 0, "new": 0}
     for number in some(range(1, calls + 1)):
         for how in ["before", "after"] if LONG or number == 1 else ["after"]:
@@ -92,7 +78,7 @@ def test_the_loader_that_finishes_is_killed_too(name, commands, tmp_path, shim):
     its calls as well, and the third one finishes. After the first feed there is nothing to go
     back to."""
     scene = make_scene(commands, tmp_path, name)
-    calls = count_calls(scene, shim)
+    calls = len(calls_of(scene, shim))
     cases = 0
     for left, model in left_pending(scene, shim, some(range(1, calls + 1), 16)):
         counted = scene.copy(left)

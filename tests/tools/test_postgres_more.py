@@ -2,12 +2,10 @@
 """PostgreSQL as the source: rows that no feed may have, rights, and pruning beside a follower."""
 
 import contextlib
-import threading
 
 import psycopg2
 import pytest
 
-from postgres import wait_until
 from test_follow import Follower
 from test_postgres import Loads, by_file
 
@@ -300,23 +298,9 @@ def test_changes_that_are_pruned_while_they_are_listed(filings, tmp_path):
     follower = Follower(tmp_path, filings)
     for ordinal, domain in enumerate(("a.cn", "b.cn"), 1):
         filings.filed(domain, ordinal=ordinal)
-    filings.execute("CREATE SCHEMA slow; CREATE VIEW slow.icpgate_sequence AS SELECT s.* FROM"
-                    " (SELECT pg_advisory_lock_shared(1) OFFSET 0) waits CROSS JOIN LATERAL"
-                    " (SELECT * FROM public.icpgate_sequence WHERE waits IS NOT NULL) s")
-    holder = filings.connect()
-    holder.cursor().execute("SELECT pg_advisory_lock(1)")
-    conninfo = filings.conninfo(options="-csearch_path=slow,public")
-    results = []
-    loader = threading.Thread(target=lambda: results.append(
-        follower.load("follow", "--once", "--from", conninfo)))
-    loader.start()
-    try:
-        wait_until(lambda: filings.one("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'"
-                                       " AND NOT granted"), "the follower lists the commits")
+    with filings.held(
+            lambda conninfo: follower.load("follow", "--once", "--from", conninfo)) as results:
         assert filings.one("SELECT filing.prune(interval '0')") == 2
-    finally:
-        holder.cursor().execute("SELECT pg_advisory_unlock(1)")
-        loader.join()
     assert results[0].stderr == ("postgresql:icpgate_changes: the changes of sequence 1 are there"
                                  " no more: load the database full\n")
     assert results[0].returncode == 1

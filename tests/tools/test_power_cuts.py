@@ -5,24 +5,10 @@ left is the old state or the new one, whole, and after the end the new one."""
 
 import pytest
 
-from crash_scenes import LONG, STEPS, make_scene, some
-from feeds import DONE, KILLED, check_audit, check_files, take_step
-from shim import Shim
+from crash_scenes import LONG, STEPS, calls_of, make_scene, some
+from feeds import KILLED, check_audit, check_files, take_step
 
 WAYS = ["cut", "cut-data", "cut-names"]
-
-
-@pytest.fixture(scope="module")
-def shim(tmp_path_factory):
-    return Shim(tmp_path_factory.mktemp("shim"))
-
-
-def count_calls(scene, shim):
-    store = scene.copy()
-    done, _ = take_step(store, scene.model, scene.step, shim.counting())
-    assert done.returncode == DONE
-    scene.drop(store)
-    return shim.calls()
 
 
 def check_cut(scene, shim, number, way):
@@ -40,7 +26,7 @@ def check_cut(scene, shim, number, way):
 @pytest.mark.parametrize("name", STEPS)
 def test_power_fails_at_every_call(name, commands, tmp_path, shim):
     scene = make_scene(commands, tmp_path, name)
-    calls = [*count_calls(scene, shim), ["end", ""]]
+    calls = [*calls_of(scene, shim), ("end", "")]
     last = scene.step.outcomes(scene.model, scene.copy().kept())[0][-1]
     found = {"old": 0, "new": 0}
     cases = list(enumerate(calls, 1))

@@ -15,6 +15,7 @@
 #include <cmocka.h>
 
 #include "core/config.h"
+#include "tests/unit/dir_help.h"
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 #define SIZE_LIMIT 1048576 /*!< Octets of a configuration file. */
@@ -39,14 +40,6 @@ static inline int remove_directory(void **state)
 	return rmdir(directory);
 }
 
-static inline void write_file(const void *content, size_t length)
-{
-	FILE *out = fopen(file, "wb");
-	assert_non_null(out);
-	assert_int_equal(fwrite(content, 1, length, out), length);
-	assert_int_equal(fclose(out), 0);
-}
-
 /* Loads the file; whatever the error, the configuration must stay as it was. */
 static inline int load(icp_config_t *config, const char *path, icp_diag_t *diag)
 {
@@ -67,7 +60,7 @@ static inline icp_config_t load_good(const char *content)
 {
 	icp_config_t config;
 	icp_diag_t diag;
-	write_file(content, strlen(content));
+	write_octets(file, content, strlen(content));
 	if (load(&config, file, &diag) != ICP_EOK) {
 		fail_msg("%s", diag.text);
 	}
@@ -79,7 +72,7 @@ static inline void expect_error(
 {
 	icp_config_t config;
 	icp_diag_t diag;
-	write_file(content, length);
+	write_octets(file, content, length);
 	int rc = load(&config, file, &diag);
 	if (rc != ICP_ECONFIG) {
 		fail_msg("%s: code %d", shows, rc);

@@ -17,10 +17,10 @@
 
 #include <archive.h>
 #include <archive_entry.h>
-#include <ftw.h>
 #include <unistd.h>
 
 #include "loader/full.h"
+#include "tests/unit/dir_help.h"
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 #define IN_SITE(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
@@ -33,7 +33,7 @@
 
 /*! A directory of the test's own, and what the last load gave. */
 typedef struct {
-	char dir[200];
+	char dir[DIR_MAX];
 	char feed[256];  /*!< "DIR/f.csv" */
 	char store[256]; /*!< "DIR/store", which is not there at first. */
 	icp_full_result_t result;
@@ -56,11 +56,8 @@ static inline int64_t still_clock(void)
 static inline int set_up(void **state)
 {
 	site_t *site = calloc(1, sizeof *site);
-	const char *base = getenv("TMPDIR");
 	assert_non_null(site);
-	snprintf(site->dir, sizeof site->dir, "%s/icpgate-loader-XXXXXX",
-		base != NULL ? base : "/tmp");
-	assert_non_null(mkdtemp(site->dir));
+	make_dir(site->dir, "loader");
 	snprintf(site->feed, sizeof site->feed, "%s/f.csv", site->dir);
 	snprintf(site->store, sizeof site->store, "%s/store", site->dir);
 	last_notice[0] = '\0';
@@ -68,28 +65,12 @@ static inline int set_up(void **state)
 	return 0;
 }
 
-static inline int remove_one(const char *path, const struct stat *st, int type, struct FTW *place)
-{
-	(void)st;
-	(void)type;
-	(void)place;
-	return remove(path);
-}
-
 static inline int tear_down(void **state)
 {
 	site_t *site = *state;
-	int rc = nftw(site->dir, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+	int rc = remove_dir(site->dir);
 	free(site);
 	return rc;
-}
-
-static inline void write_octets(const char *path, const void *octets, size_t length)
-{
-	FILE *file = fopen(path, "wb");
-	assert_non_null(file);
-	assert_int_equal(fwrite(octets, 1, length, file), length);
-	assert_int_equal(fclose(file), 0);
 }
 
 static inline void write_text(const char *path, const char *text)

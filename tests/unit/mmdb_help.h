@@ -23,13 +23,14 @@
 
 #include "core/address.h"
 #include "core/error.h"
+#include "tests/unit/dir_help.h"
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 #define IN_FILES(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
 /*! A directory of the test's own. */
 typedef struct {
-	char dir[200];
+	char dir[DIR_MAX];
 	char csv[256];
 	char out[256];
 	char other[256];
@@ -38,11 +39,8 @@ typedef struct {
 static inline int set_up(void **state)
 {
 	files_t *files = calloc(1, sizeof *files);
-	const char *base = getenv("TMPDIR");
 	assert_non_null(files);
-	snprintf(files->dir, sizeof files->dir, "%s/icpgate-mmdb-XXXXXX",
-		base != NULL ? base : "/tmp");
-	assert_non_null(mkdtemp(files->dir));
+	make_dir(files->dir, "mmdb");
 	snprintf(files->csv, sizeof files->csv, "%s/in.csv", files->dir);
 	snprintf(files->out, sizeof files->out, "%s/out.mmdb", files->dir);
 	snprintf(files->other, sizeof files->other, "%s/other", files->dir);
@@ -50,20 +48,14 @@ static inline int set_up(void **state)
 	return 0;
 }
 
-/*! Counts what is in the directory; removes it too, if asked to. */
-static inline unsigned count_files(const files_t *files, bool remove_them)
+/*! Counts what is in the directory. */
+static inline unsigned count_files(const files_t *files)
 {
 	unsigned count = 0;
 	DIR *dir = opendir(files->dir);
 	assert_non_null(dir);
 	for (struct dirent *entry; (entry = readdir(dir)) != NULL;) {
-		if (entry->d_name[0] != '.') {
-			count++;
-			if (remove_them) {
-				unlinkat(dirfd(dir), entry->d_name,
-					entry->d_type == DT_DIR ? AT_REMOVEDIR : 0);
-			}
-		}
+		count += entry->d_name[0] != '.';
 	}
 	closedir(dir);
 	return count;
@@ -72,18 +64,9 @@ static inline unsigned count_files(const files_t *files, bool remove_them)
 static inline int tear_down(void **state)
 {
 	files_t *files = *state;
-	count_files(files, true);
-	int rc = rmdir(files->dir);
+	int rc = remove_dir(files->dir);
 	free(files);
 	return rc;
-}
-
-static inline void write_file(const char *path, const void *octets, size_t size)
-{
-	FILE *file = fopen(path, "w");
-	assert_non_null(file);
-	assert_int_equal(fwrite(octets, 1, size, file), size);
-	assert_int_equal(fclose(file), 0);
 }
 
 /*! The caller frees it. */

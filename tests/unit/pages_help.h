@@ -21,6 +21,7 @@
 
 #include "core/error.h"
 #include "core/pages.h"
+#include "tests/unit/dir_help.h"
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 #define MAP_OCTETS ((size_t)256 << 20)
@@ -28,7 +29,7 @@
 
 /*! A file in a directory of its own, and how it is being written. */
 typedef struct {
-	char dir[200];
+	char dir[DIR_MAX];
 	char path[256];
 	MDB_env *env;
 	MDB_txn *txn;
@@ -54,11 +55,8 @@ static inline uint64_t draw(uint64_t *state)
 
 static inline void open_world(world_t *world)
 {
-	const char *base = getenv("TMPDIR");
 	*world = (world_t){.state = 1};
-	snprintf(world->dir, sizeof world->dir, "%s/icpgate-pages-XXXXXX",
-		base != NULL ? base : "/tmp");
-	assert_non_null(mkdtemp(world->dir));
+	make_dir(world->dir, "pages");
 	snprintf(world->path, sizeof world->path, "%s/e.mdb", world->dir);
 	assert_int_equal(mdb_env_create(&world->env), 0);
 	assert_int_equal(mdb_env_set_mapsize(world->env, MAP_OCTETS), 0);

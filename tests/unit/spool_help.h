@@ -15,12 +15,12 @@
 #include <cmocka.h>
 
 #include <fcntl.h>
-#include <ftw.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "loader/spool_move.h"
 #include "loader/spool_order.h"
+#include "tests/unit/dir_help.h"
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 #define IN_SPOOL(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
@@ -30,7 +30,7 @@
 #define SETTLED (ICP_SPOOL_SETTLE_MS + 1)
 
 typedef struct {
-	char path[200];
+	char path[DIR_MAX];
 	icp_spool_t spool;
 	icp_diag_t diag;
 } site_t;
@@ -38,29 +38,18 @@ typedef struct {
 static inline int set_up(void **state)
 {
 	site_t *site = calloc(1, sizeof *site);
-	const char *base = getenv("TMPDIR");
 	assert_non_null(site);
-	snprintf(site->path, sizeof site->path, "%s/icpgate-spool-XXXXXX",
-		base != NULL ? base : "/tmp");
-	assert_non_null(mkdtemp(site->path));
+	make_dir(site->path, "spool");
 	assert_int_equal(icp_spool_open(&site->spool, site->path, &site->diag), ICP_EOK);
 	*state = site;
 	return 0;
-}
-
-static inline int remove_one(const char *path, const struct stat *st, int type, struct FTW *place)
-{
-	(void)st;
-	(void)type;
-	(void)place;
-	return remove(path);
 }
 
 static inline int tear_down(void **state)
 {
 	site_t *site = *state;
 	icp_spool_close(&site->spool);
-	int rc = nftw(site->path, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+	int rc = remove_dir(site->path);
 	free(site);
 	return rc;
 }
@@ -76,10 +65,7 @@ static inline const char *path_of(const site_t *site, const char *name)
 
 static inline void write_file(const site_t *site, const char *name, const char *text)
 {
-	FILE *file = fopen(path_of(site, name), "wb");
-	assert_non_null(file);
-	assert_int_equal(fwrite(text, 1, strlen(text), file), strlen(text));
-	assert_int_equal(fclose(file), 0);
+	write_octets(path_of(site, name), text, strlen(text));
 }
 
 static inline void write_manifest_of(const site_t *site, const char *name, const char *kind,

@@ -17,12 +17,12 @@
 #include <cmocka.h>
 
 #include <fcntl.h>
-#include <ftw.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "core/stats.h"
 #include "core/time.h"
+#include "tests/unit/dir_help.h"
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 #define IN_PLACE(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
@@ -30,7 +30,7 @@
 
 /*! A directory of the test's own, and what was said last. */
 typedef struct {
-	char dir[200];
+	char dir[DIR_MAX];
 	char file[256]; /*!< "DIR/stats" */
 	icp_diag_t diag;
 } place_t;
@@ -38,28 +38,17 @@ typedef struct {
 static inline int set_up(void **state)
 {
 	place_t *place = calloc(1, sizeof *place);
-	const char *base = getenv("TMPDIR");
 	assert_non_null(place);
-	snprintf(place->dir, sizeof place->dir, "%s/icpgate-stats-XXXXXX",
-		base != NULL ? base : "/tmp");
-	assert_non_null(mkdtemp(place->dir));
+	make_dir(place->dir, "stats");
 	snprintf(place->file, sizeof place->file, "%s/" ICP_STATS_FILE, place->dir);
 	*state = place;
 	return 0;
 }
 
-static inline int remove_one(const char *path, const struct stat *st, int type, struct FTW *at)
-{
-	(void)st;
-	(void)type;
-	(void)at;
-	return remove(path);
-}
-
 static inline int tear_down(void **state)
 {
 	place_t *place = *state;
-	int rc = nftw(place->dir, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+	int rc = remove_dir(place->dir);
 	free(place);
 	return rc;
 }

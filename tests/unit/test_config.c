@@ -244,7 +244,7 @@ static void test_accepted(void **state)
 	for (size_t i = 0; i < COUNT(accepted); i++) {
 		icp_config_t config;
 		icp_diag_t diag;
-		write_file(accepted[i].content, strlen(accepted[i].content));
+		write_octets(file, accepted[i].content, strlen(accepted[i].content));
 		if (load(&config, file, &diag) != ICP_EOK) {
 			fail_msg("%s: %s", accepted[i].shows, diag.text);
 		}
@@ -271,9 +271,9 @@ static void test_no_diag(void **state)
 {
 	(void)state;
 	icp_config_t config;
-	write_file("mode: on\n", 9);
+	write_octets(file, "mode: on\n", 9);
 	assert_int_equal(icp_config_load(&config, file, NULL), ICP_ECONFIG);
-	write_file("[", 1);
+	write_octets(file, "[", 1);
 	assert_int_equal(icp_config_load(&config, file, NULL), ICP_ECONFIG);
 }
 
@@ -334,7 +334,7 @@ static bool survives(const char *content, size_t length)
 {
 	icp_config_t config;
 	icp_diag_t diag;
-	write_file(content, length);
+	write_octets(file, content, length);
 	int rc = load(&config, file, &diag);
 	if (rc == ICP_EOK) {
 		icp_config_deinit(&config);

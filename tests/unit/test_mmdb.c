@@ -23,7 +23,7 @@
 static int compile(const files_t *files, const char *text, icp_diag_t *diag)
 {
 	icp_ranges_stats_t stats;
-	write_file(files->csv, text, strlen(text));
+	write_octets(files->csv, text, strlen(text));
 	return icp_ranges_compile(files->csv, files->out, EPOCH, &stats, diag);
 }
 
@@ -379,7 +379,7 @@ static void test_csv_refused(void **state)
 		snprintf(wanted, sizeof wanted, "%s%s", files->csv, refused[i].said);
 		assert_int_equal(compile(files, refused[i].csv, &diag), ICP_EINVAL);
 		assert_string_equal(diag.text, wanted);
-		assert_int_equal(count_files(files, false), 1);
+		assert_int_equal(count_files(files), 1);
 	}
 }
 
@@ -389,7 +389,7 @@ static void test_csv_of_odd_octets(void **state)
 	icp_ranges_stats_t stats;
 	icp_diag_t diag;
 	static const char with_nul[] = HEADER "192.0.2.0/24\0,CN,\n";
-	write_file(files->csv, with_nul, sizeof with_nul - 1);
+	write_octets(files->csv, with_nul, sizeof with_nul - 1);
 	assert_int_equal(
 		icp_ranges_compile(files->csv, files->out, EPOCH, &stats, &diag), ICP_EINVAL);
 	assert_non_null(strstr(diag.text, ":2: NUL octet: 192.0.2.0/24"));
@@ -399,7 +399,7 @@ static void test_csv_of_odd_octets(void **state)
 		size_t header = sizeof HEADER - 1;
 		memset(longest, 'a', sizeof longest);
 		memcpy(longest, HEADER, header);
-		write_file(files->csv, longest, header + length);
+		write_octets(files->csv, longest, header + length);
 		assert_int_equal(icp_ranges_compile(files->csv, files->out, EPOCH, &stats, &diag),
 			ICP_EINVAL);
 		assert_non_null(strstr(
@@ -418,7 +418,7 @@ static void test_no_input(void **state)
 	assert_int_equal(
 		icp_ranges_compile(files->dir, files->out, EPOCH, &stats, &diag), ICP_ESYS);
 	assert_non_null(strstr(diag.text, ": can't be read: Is a directory"));
-	assert_int_equal(count_files(files, false), 0);
+	assert_int_equal(count_files(files), 0);
 }
 
 static void test_output_not_writable(void **state)
@@ -428,9 +428,9 @@ static void test_output_not_writable(void **state)
 	icp_ranges_stats_t stats;
 	icp_diag_t diag;
 	struct rlimit unlimited;
-	write_file(files->out, "old", 3);
-	write_file(files->other, "old", 3);
-	write_file(files->csv, csv, sizeof csv - 1);
+	write_octets(files->out, "old", 3);
+	write_octets(files->other, "old", 3);
+	write_octets(files->csv, csv, sizeof csv - 1);
 
 	/* A full disk. The limit is lifted before anything else is written. */
 	assert_int_equal(getrlimit(RLIMIT_FSIZE, &unlimited), 0);
@@ -443,7 +443,7 @@ static void test_output_not_writable(void **state)
 	assert_int_equal(rc, ICP_ESYS);
 	assert_non_null(strstr(diag.text, "out.mmdb: can't be written: File too large"));
 	assert_same_files(files->out, files->other);
-	assert_int_equal(count_files(files, false), 3);
+	assert_int_equal(count_files(files), 3);
 
 	/* A directory, and one that is not there. */
 	char path[300];
@@ -454,7 +454,7 @@ static void test_output_not_writable(void **state)
 	assert_int_equal(icp_ranges_compile(files->csv, path, EPOCH, &stats, &diag), ICP_ESYS);
 	assert_non_null(strstr(diag.text, "out.mmdb: can't be written: No such file"));
 	assert_int_equal(icp_ranges_compile(files->csv, files->out, 0, &stats, &diag), ICP_EINVAL);
-	assert_int_equal(count_files(files, false), 3);
+	assert_int_equal(count_files(files), 3);
 }
 
 int main(void)

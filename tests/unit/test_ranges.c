@@ -20,7 +20,7 @@ static const uint8_t marker[14] = "\xab\xcd\xefMaxMind.com";
 static void write_database(const files_t *files, const char *csv)
 {
 	icp_ranges_stats_t stats;
-	write_file(files->csv, csv, strlen(csv));
+	write_octets(files->csv, csv, strlen(csv));
 	assert_int_equal(icp_ranges_compile(files->csv, files->out, EPOCH, &stats, NULL), ICP_EOK);
 }
 
@@ -88,6 +88,21 @@ static void test_many_records(void **state)
 		snprintf(provider, sizeof provider, "p%u", i);
 		assert_place(ranges, address, true, provider);
 	}
+	icp_ranges_unref(ranges);
+}
+
+/*! Two providers whose records have one hash in the table of places. */
+static void test_providers_that_share_a_hash(void **state)
+{
+	const files_t *files = *state;
+	icp_ranges_t *ranges;
+	icp_config_t config = config_of((char *)files->out);
+	write_database(files, "prefix,country,provider\n10.0.0.0/24,CN,p118357\n"
+			      "10.0.1.0/24,CN,p127974\n10.0.2.0/24,CN,p118357\n");
+	assert_int_equal(icp_ranges_open(&ranges, &config, NULL), ICP_EOK);
+	assert_place(ranges, "10.0.0.1", true, "p118357");
+	assert_place(ranges, "10.0.1.1", true, "p127974");
+	assert_place(ranges, "10.0.2.1", true, "p118357");
 	icp_ranges_unref(ranges);
 }
 
@@ -210,7 +225,7 @@ static void test_hostile_metadata(void **state)
 static void refuse_file(const files_t *files, const uint8_t *octets, size_t size)
 {
 	icp_config_t config = config_of((char *)files->other);
-	write_file(files->other, octets, size);
+	write_octets(files->other, octets, size);
 	assert_refused(&config, "/other: ");
 }
 
@@ -246,7 +261,7 @@ static void test_any_octet_changed(void **state)
 		icp_config_t config = config_of((char *)files->other);
 		uint8_t kept = octets[i];
 		octets[i] ^= (uint8_t)(i % 2 == 0 ? 0xff : 1 << i % 8);
-		write_file(files->other, octets, size);
+		write_octets(files->other, octets, size);
 		octets[i] = kept;
 		int rc = icp_ranges_open(&ranges, &config, NULL);
 		if (rc != ICP_EOK) {
@@ -440,6 +455,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		IN_FILES(test_places),
 		IN_FILES(test_many_records),
+		IN_FILES(test_providers_that_share_a_hash),
 		IN_FILES(test_other_paths),
 		IN_FILES(test_odd_records),
 		IN_FILES(test_hostile_records),

@@ -124,7 +124,7 @@ static void test_refresh(void **state)
 	assert_true(replaced);
 	assert_true(is_there(site, "rejected"));
 	assert_int_equal(site->spool.count, 0);
-	assert_int_equal(nftw(other, remove_one, 8, FTW_DEPTH | FTW_PHYS), 0);
+	assert_int_equal(remove_dir(other), 0);
 }
 
 static void test_scan(void **state)
