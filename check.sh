@@ -343,7 +343,7 @@ if [ "$failed" -eq "$before" ]; then
 	ICP_CASES=20000 pytest_begin 'tests of the programs, with sanitizers' build-asan tools model \
 		blockpage --ignore=blockpage/test_browser.py
 	pytest_step 'tests of the resolver, with sanitizers' build-asan e2e \
-		--ignore=e2e/test_transparency.py --ignore=e2e/test_stress.py
+		--ignore=e2e/test_transparency.py --ignore=e2e/test_stress.py --ignore=e2e/test_daemon.py
 	pytest_end 'tests of the programs, with sanitizers'
 	step 'demo' demo
 	step 'demo that keeps running' demo_keep

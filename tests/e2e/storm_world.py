@@ -2,17 +2,21 @@
 """What storms have in common: filings that change all the time, and a resolver that is asked meanwhile."""
 
 import itertools
+import time
+from collections import deque
 
 from asker import Asker
 from feeds import Row, Store, permits
 from harness import Nsd, Unbound, start
-from storm_check import Checker, Timeline
+from storm_check import Checker, History, Timeline
 from world import ABROAD, OURS, Site, zone
 
 # Others, so that there is something to build; one of a hundred is asked for, too.
 STEADY = 3000
 FLIPPING = [f"flip{n}.cn" for n in range(45)]
 FOREIGN = {f"far{n}.abroad.cn" for n in range(5)}
+# A pause between two rounds of queries: the machine shall load feeds, too.
+PAUSE = 0.03
 CN = [f"* A {OURS}", f"*.abroad A {ABROAD}"]
 
 
@@ -51,6 +55,9 @@ class StormWorld:
         self.counter = itertools.count()
         # Those at the end seldom change, and so live longer than any lease.
         self.weights = [1 + 3 * (n < len(FLIPPING) // 3) for n in range(len(FLIPPING))]
+        # For storms that tell when by these, and not by the timeline.
+        self.history = History()
+        self.answers = deque()
         self.timeline = self.checker = self.unbound = self.asker = None
 
     def resolve(self, module, state, now):
@@ -71,6 +78,18 @@ class StormWorld:
         number = next(self.counter)
         fresh = (f"fresh{number}.{domain}" for domain in FLIPPING[number % 3 :: 3])
         return [*FLIPPING, *self.asked_steady, *FOREIGN, *fresh]
+
+    def paced(self):
+        time.sleep(PAUSE)
+        return self.names()
+
+    def check_answers(self, why):
+        """All so far; the timeline goes on by the history. why: a function that tells more"""
+        for domain, change in self.history.take_changes():
+            self.timeline.add(domain, change)
+        for _ in range(len(self.answers)):
+            self.checker.check([self.answers.popleft()])
+        assert not self.checker.wrong, f"{self.checker.summary()}\n{why()[-3000:]}"
 
     def operations(self, state, now):
         """Flips some names of a state, each way that there is."""

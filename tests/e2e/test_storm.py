@@ -9,7 +9,6 @@ ICP_STORM  full: 1,000 deltas and 20 full feeds, some minutes (make soak); defau
 import os
 import random
 import time
-from collections import deque
 from contextlib import ExitStack
 
 import pytest
@@ -50,7 +49,6 @@ class Storm(StormWorld):
         state = first_state()
         self.load(Full(self.feeds.full(state, 1), state, 1))
         self.resolve(module, state, time.time())
-        self.answers = deque()
         self.largest = (0, 0)
         self.fresh_size = 0
 

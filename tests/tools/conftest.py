@@ -3,6 +3,7 @@
 
 import pytest
 
+from filing_fixtures import make_filings, make_server  # noqa: F401 pylint: disable=unused-import
 from operator_tool import ROWS, Place, load, write_feed
 
 
@@ -18,29 +19,6 @@ def place(tmp_path_factory):
 @pytest.fixture(scope="module")
 def conf(place):
     return place.config()
-
-
-@pytest.fixture(scope="session")
-def server():
-    """A PostgreSQL server."""
-    # Here, as other tests do without what it needs.
-    from postgres import Postgres  # pylint: disable=import-outside-toplevel
-
-    made = Postgres()
-    try:
-        made.start()
-        yield made
-    finally:
-        made.remove()
-
-
-@pytest.fixture
-def filings(server):
-    """An empty filing database, but for two providers."""
-    made = server.database()
-    made.provider("qcloud", "acloud")
-    yield made
-    made.close()
 
 
 @pytest.fixture
