@@ -71,6 +71,7 @@ static void stop(icp_daemon_t *daemon)
 		daemon->job.busy ? ", once the load that is under way has ended" : "");
 	icp_control_close(daemon->control);
 	daemon->control = NULL;
+	icp_daemon_keep_pause(daemon);
 	icp_daemon_follow(daemon);
 	event_add(daemon->patience, &patience);
 	icp_daemon_end_if_idle(daemon);

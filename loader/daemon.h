@@ -72,6 +72,7 @@ typedef struct {
 	icp_spool_store_t holds;
 	icp_store_info_t info; /*!< Of the current generation, if there is one. */
 	char paused_why[32];
+	bool pause_fleeting; /*!< It could not be written down, so it ends with the daemon. */
 	/*! A full feed that a daemon before this one was loading; until it is known whether it was.
 	 */
 	icp_spool_loading_t loading;
@@ -150,6 +151,9 @@ void icp_daemon_move(icp_daemon_t *daemon, icp_spool_feed_t *feed);
 
 /*! \brief Begins to load a feed; if that fails, it is tried again later. */
 void icp_daemon_load(icp_daemon_t *daemon, icp_spool_feed_t *feed);
+
+/*! \brief Writes down that it is paused, where that was not possible before. */
+void icp_daemon_keep_pause(icp_daemon_t *daemon);
 
 /*! \brief Begins a rollback. */
 void icp_daemon_rollback(icp_daemon_t *daemon);

@@ -99,8 +99,9 @@ void icp_daemon_load(icp_daemon_t *daemon, icp_spool_feed_t *feed)
 
 static void answer_rollback(icp_daemon_t *daemon, bool good, const char *error, const char *report)
 {
-	json_t *answer = json_pack("{s:b, s:i, s:s}", "ok", good, "status",
-		good ? EXIT_DONE : EXIT_FAILED, "report", report);
+	json_t *answer = json_pack("{s:b, s:i, s:s, s:b}", "ok", good, "status",
+		good ? EXIT_DONE : EXIT_FAILED, "report", report, "fleeting",
+		daemon->pause_fleeting);
 	if (!good) {
 		json_object_set_new(answer, "error", json_string(error));
 	}

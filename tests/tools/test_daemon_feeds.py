@@ -82,7 +82,7 @@ def test_a_gap_is_told(make_daemon):
     # The check is once a minute, and when the configuration is read.
     wait_until(lambda: (daemon.process.send_signal(signal.SIGHUP),
                         daemon.status()["spool"]["gap_late"])[1], daemon.log)
-    daemon.says("1 deltas wait, the first is 3: 2 is missing for longer than gap_after")
+    daemon.says("1 delta waits, the first is 3: 2 is missing for longer than gap_after")
     daemon.delta(upsert("c.cn"), 2)
     daemon.ends_in("done", "third.csv")
     assert not daemon.status()["spool"]["gap_late"]

@@ -15,7 +15,7 @@ def test_it_tells_how_it_is(make_daemon):
     daemon = make_daemon()
     daemon.start()
     daemon.ends_in("done", daemon.full(state_of("a.cn"), 1))
-    wait_until(lambda: any("generation 1, sequence 1; 0 feeds" in line for line in daemon.told()),
+    wait_until(lambda: any("generation 1, sequence 1; feeds in the spool: 0" in line for line in daemon.told()),
                "status")
     daemon.process.send_signal(signal.SIGHUP)
     wait_until(lambda: daemon.told().count("READY=1") == 2, "ready again")
@@ -129,7 +129,7 @@ def test_old_days_are_removed(make_daemon):
         day = today - datetime.timedelta(days=age)
         (audit / f"{day.isoformat()}.csv.zst").write_bytes(b"")
     daemon.start()
-    daemon.says("2 days of the audit log were old")
+    daemon.says("old days removed from the audit log: 2")
     assert len(list(audit.iterdir())) == 2
 
 
