@@ -131,7 +131,7 @@ void icp_daemon_count(icp_daemon_t *daemon)
 
 void icp_daemon_move(icp_daemon_t *daemon, icp_spool_feed_t *feed)
 {
-	char as[ICP_SPOOL_BASE_MAX + 32];
+	char as[ICP_SPOOL_BASE_MAX + 1];
 	icp_diag_t diag = {""};
 	icp_diag_t notice;
 	const char *report = feed->report != NULL ? feed->report : "";

@@ -263,7 +263,7 @@ def test_guard_and_force(daemon):
     assert daemon.names("rejected") == []
 
 
-def test_the_same_name_every_night(daemon):
+def test_refused_under_one_name(daemon):
     """Two are refused under one name, under which one was loaded before: the advice of each report, followed,
     loads the one that it lies beside."""
     state = {row.key: row for row in (filed(f"d{n}.cn") for n in range(300))}
@@ -283,6 +283,22 @@ def test_the_same_name_every_night(daemon):
     daemon.ends_in("done", report.stem)
     assert daemon.names("rejected") == ["night.csv"]
     assert "no such feed" in daemon.ctl("load", f"rejected/{report.stem}", expect=1)
+
+
+def test_a_long_name_every_night(daemon):
+    """What is put into a name that is taken makes it no longer than what an order takes."""
+    name = "n" * 216 + ".csv"
+    for sequence in (3, 2):
+        daemon.full(state_of("a.cn", f"n{sequence}.cn"), sequence, name)
+        wait_until(daemon.is_empty, daemon.log)
+    daemon.ends_in("done", name)
+    other = wait_until(lambda: daemon.names("rejected"), daemon.log)[0]
+    assert other == name
+    daemon.full(state_of("a.cn"), 1, name)
+    wait_until(lambda: len(daemon.names("rejected")) == 2 and daemon.is_empty(), daemon.log)
+    longest = max(daemon.names("rejected"))
+    assert "~" in longest and len(longest) == 220
+    assert "older than" in daemon.ctl("load", f"rejected/{longest}", "--force", expect=1)
 
 
 def test_rejected_unseen(daemon):
