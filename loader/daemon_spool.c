@@ -92,7 +92,7 @@ void icp_daemon_read_store(icp_daemon_t *daemon)
 {
 	uint64_t size;
 	icp_fault_enter();
-	int ret = icp_generations_info(daemon->store, 0, &daemon->info, &size, NULL);
+	int ret = icp_generations_look(daemon->store, 0, &daemon->info, &size, NULL);
 	if (icp_fault_happened()) {
 		ret = ICP_EDAMAGED;
 	}

@@ -208,7 +208,7 @@ def test_nothing_is_left_behind(shared):
 
 
 def test_files_that_lose_their_pages_under_scrapes(tmp_path):
-    """Somebody truncates the generation and the counters again and again."""
+    """Somebody truncates the generation, its lock file and the counters again and again."""
     with ExitStack() as stack:
         scrape_and_truncate(Server(stack, tmp_path))
 
@@ -218,8 +218,7 @@ def scrape_and_truncate(server):
     generation = store / "generations" / "0000000001.mdb"
     with Resolver(store) as resolver:
         resolver.order("judged", 0, "block", "unfiled", 1, 7)
-    # Not the lock file: LMDB itself ends the process when that is cut in the midst of an opening.
-    files = [generation, store / "stats"]
+    files = [generation, generation.with_name(generation.name + "-lock"), store / "stats"]
     whole = {path: path.read_bytes() for path in files}
     ended = threading.Event()
 
