@@ -131,6 +131,7 @@ static void reload(icp_daemon_t *daemon)
 			icp_log(ICP_LOG_ERROR, "%s; HTTP stays where it was", diag.text);
 		}
 		icp_daemon_follow(daemon);
+		daemon->pruned = INT64_MIN; /* What is too old may be another thing. */
 		icp_daemon_tick(daemon);
 	}
 	icp_notify(&daemon->notify, "READY=1\n");

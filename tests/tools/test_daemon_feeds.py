@@ -7,6 +7,7 @@ import random
 import shutil
 import signal
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -341,6 +342,26 @@ def test_crash_of_the_loader(make_daemon):
     daemon.says("ended by signal 11")
     daemon.ends_in("done", "f.csv")
     assert daemon.status()["loads"]["full"]["crashed"] == 1
+
+
+def test_a_feed_that_always_crashes_the_loader(daemon):
+    """By all appearance it is the feed: after five times in a row it is rejected."""
+    name = daemon.feeds.full(state_of(*(f"d{n}.cn" for n in range(50_000))), 2, "f.csv")
+    daemon.ctl("pause")
+    name = daemon.drop(name)
+    children = Path(f"/proc/{daemon.process.pid}/task/{daemon.process.pid}/children")
+    for crashes in range(1, 6):
+        # An order, so that nobody waits for another try.
+        order = subprocess.Popen([*daemon.ctl_command(), "load", name], stdout=subprocess.DEVNULL,
+                                 stderr=subprocess.PIPE, encoding="utf-8")
+        child = wait_until(children.read_text, daemon.log).split()[0]
+        os.kill(int(child), signal.SIGSEGV)
+        said = order.communicate(timeout=60)[1]
+        assert order.returncode == 4 and "ended by signal 11" in said, said
+        assert daemon.status()["loads"]["full"]["crashed"] == crashes
+        assert daemon.is_in("rejected", name) == (crashes == 5)
+    assert "ended by signal 11" in daemon.report("rejected", name)
+    assert daemon.sequence() == 1
 
 
 def test_a_store_that_fails(make_daemon):
