@@ -72,13 +72,13 @@ typedef struct {
 	icp_spool_store_t holds;
 	icp_store_info_t info; /*!< Of the current generation, if there is one. */
 	char paused_why[32];
-	bool pause_fleeting; /*!< It could not be written down, so it ends with the daemon. */
 	/*! A full feed that a daemon before this one was loading; until it is known whether it was.
 	 */
 	icp_spool_loading_t loading;
 
 	icp_daemon_job_t job;
 	bool rollback_wanted;
+	bool pause_fleeting; /*!< It could not be written down, so it ends with the daemon. */
 	icp_daemon_follow_t follow;
 	icp_control_t *control;
 	icp_http_t *http; /*!< NULL: none is wanted. */

@@ -311,7 +311,7 @@ static int look(icp_store_t *store, icp_store_info_t *info, icp_diag_t *diag)
 int icp_generations_look(const char *store, uint64_t number, icp_store_info_t *info, uint64_t *size,
 	icp_diag_t *diag)
 {
-	icp_store_t *opened;
+	icp_store_t *opened = NULL;
 	int ret;
 	if (number == 0) {
 		ret = icp_store_open_slotless(&opened, store, diag);

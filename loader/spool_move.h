@@ -7,12 +7,12 @@
  *
  * "loading": a full feed is being loaded. Whether a delta was applied is told by its sequence; a
  * full feed may be loaded twice, which would cost the generation that a rollback needs. By the
- * generation that was current before, and the sequence of the one that is, the next daemon finds out
- * that it was.
+ * generation that was current before, and the sequence of the one that is, the next daemon finds
+ * out that it was.
  *
- * "moving": the files of a feed are being renamed. The next daemon renames what is left, unless that
- * is another feed by then: by sum and stamps the journal says which one it was. Its report lies in
- * SPOOL/.report until then.
+ * "moving": the files of a feed are being renamed. The next daemon renames what is left, unless
+ * that is another feed by then: by sum and stamps the journal says which one it was. Its report
+ * lies in SPOOL/.report until then.
  *
  * One thread.
  */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*!
  * A preloaded library that makes the monotonic clock of a process go by looks at it: each is
- * ICP_CLOCK_LOOK milliseconds after the one before it, and what really passed counts for one part of
- * ICP_CLOCK_SLOWER. So a test says how long things take, whatever the machine.
+ * ICP_CLOCK_LOOK milliseconds after the one before it, and what really passed counts for one part
+ * of ICP_CLOCK_SLOWER. So a test says how long things take, whatever the machine.
  */
 #include <stdint.h>
 #include <stdlib.h>
@@ -13,6 +13,12 @@
 #define SECOND 1000000000LL
 
 static int64_t begun, passed, look, slower;
+
+static int64_t setting(const char *name)
+{
+	const char *text = getenv(name);
+	return text != NULL ? strtoll(text, NULL, 10) : 1;
+}
 
 static int64_t read_clock(clockid_t id, struct timespec *time)
 {
@@ -28,8 +34,8 @@ int clock_gettime(clockid_t id, struct timespec *time)
 	}
 	if (begun == 0) {
 		begun = now;
-		look = atoll(getenv("ICP_CLOCK_LOOK")) * 1000000;
-		slower = atoll(getenv("ICP_CLOCK_SLOWER"));
+		look = setting("ICP_CLOCK_LOOK") * 1000000;
+		slower = setting("ICP_CLOCK_SLOWER");
 	}
 	passed += look;
 	now = begun + (now - begun) / slower + passed;
