@@ -125,11 +125,13 @@ class DaemonStorm(StormWorld):
         self.daemon.move(both[0])
         self.begun.append(lambda: (self.history.drop(sequence), self.daemon.move(both[1])))
 
-    def drop_growing(self, path, sequence):
+    def drop_growing(self, path, sequence, feed_grows=False):
         """Both are there, and one of them grows."""
         both = [path, path.with_name(path.name + ".json")]
         # A full feed that was refused waits, and is refused for good when another one overtakes it.
         whole, grows = both if path.name in self.fulls else self.random.sample(both, 2)
+        if feed_grows:
+            grows, whole = both
         octets = grows.read_bytes()
         half = self.random.randrange(1, len(octets))
         grows.unlink()
@@ -234,7 +236,17 @@ class DaemonStorm(StormWorld):
         else:
             self.daemon.spawn()
 
+    def drop_refused_once(self):
+        """The daemon tries to load a feed of which a part is there, and must not take that for the whole."""
+        self.end_begun()
+        path, sequence = self.make_delta()
+        said = "is tried again when it does not change any more"
+        before = self.daemon.log().count(said)
+        self.drop_growing(path, sequence, True)
+        self.daemon.says(said, before + 1)
+
     def cycle(self, huge):
+        self.drop_refused_once()
         for number in range(KILLS):
             if number == KILLS // 2:
                 self.drop_huge(huge)
