@@ -36,9 +36,11 @@ trap 'exit 143' TERM
 export ICP_SHARED_DATA
 
 passed=0 failed=0 skipped=0
+failures=() # names of what failed, which are said once more at the end
 
 finish() {
 	echo
+	[ "$failed" -eq 0 ] || printf 'failed: %s\n' "${failures[@]}"
 	[ "$skipped" -eq 0 ] || echo "$skipped skipped"
 	echo "$passed passed, $failed failed"
 	[ "$failed" -eq 0 ] || exit 1
@@ -74,6 +76,7 @@ step() {
 		echo "ok - $name ($((SECONDS - start)) s)"
 	else
 		failed=$((failed + 1))
+		failures+=("$name")
 		tail -n 50 "$log"
 		echo "FAILED - $name (log: $log)"
 	fi
@@ -90,6 +93,7 @@ count() {
 	local name=$1 p=$2 f=$3 s=$4
 	if [ "$f" -eq 0 ] && { [ "$status" -ne 0 ] || [ "$p" -eq 0 ]; }; then
 		f=1
+		failures+=("$name")
 	fi
 	passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s))
 	if [ "$f" -eq 0 ]; then
@@ -129,7 +133,10 @@ count_unit_tests() {
 		SKIP) [ $((p + f + s)) -gt 0 ] || s=1 ;;
 		*) [ "$f" -gt 0 ] || f=1 ;;
 		esac
-		[ "$f" -eq 0 ] || tail -n 50 "${trs%.trs}.log"
+		if [ "$f" -gt 0 ]; then
+			failures+=("${trs%.trs}")
+			tail -n 50 "${trs%.trs}.log"
+		fi
 		sed -nE 's/^\[  SKIPPED \] ([^ ]+)$/skipped - \1/p' "${trs%.trs}.log" | sort -u
 		all_p=$((all_p + p)) all_f=$((all_f + f)) all_s=$((all_s + s))
 	done < <(find build-asan -name '*.trs')
@@ -169,16 +176,20 @@ run_pytest() {
 
 # Counts what a run of pytest found.
 count_pytest() {
-	local name=$1 counts
-	counts=$(/usr/bin/python3 - "$(results_of "$name").xml" <<-'PYTHON' || true
+	local name=$1 found
+	mapfile -t found < <(/usr/bin/python3 - "$(results_of "$name").xml" <<-'PYTHON'
 		import sys, xml.etree.ElementTree
 		suite = xml.etree.ElementTree.parse(sys.argv[1]).getroot().find("testsuite")
 		tests, *others = (int(suite.get(k)) for k in ("tests", "failures", "errors", "skipped"))
 		print(tests - sum(others), others[0] + others[1], others[2])
+		for case in suite.iter("testcase"):
+		    if case.find("failure") is not None or case.find("error") is not None:
+		        print(case.get("classname") + "::" + case.get("name"))
 	PYTHON
 	)
 	# shellcheck disable=SC2086 # three numbers
-	count "$name" ${counts:-0 0 0}
+	count "$name" ${found[0]:-0 0 0}
+	failures+=("${found[@]:1}")
 }
 
 # pytest_step NAME BUILD ARGUMENT...

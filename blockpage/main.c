@@ -12,6 +12,7 @@
 #include <systemd/sd-daemon.h>
 #include <time.h>
 
+#include "blockpage/confine.h"
 #include "blockpage/server.h"
 
 enum { EXIT_DONE = 0, EXIT_USAGE = 2, EXIT_FAILED = 4 };
@@ -168,9 +169,22 @@ static int start(program_t *program, icp_diag_t *diag)
 		return no_memory(diag);
 	}
 	ret = make_events(program, diag);
-	return ret != ICP_EOK ? ret
-			      : icp_server_open(&program->server, program->base,
-					&program->service->config, service_of, program, diag);
+	if (ret == ICP_EOK) {
+		ret = icp_server_open(&program->server, program->base, &program->service->config,
+			service_of, program, diag);
+	}
+	return ret;
+}
+
+/*! What can't be done here is told, and serving goes on. */
+static void confine(void)
+{
+	icp_diag_t diag = {""};
+	char line[sizeof diag.text + 32];
+	if (icp_confine(&diag) != ICP_EOK) {
+		snprintf(line, sizeof line, "not confined: %s", diag.text);
+		say(ICP_LEVEL_WARNING, line);
+	}
 }
 
 static void stop(program_t *program)
@@ -199,6 +213,7 @@ static int run(program_t *program)
 		say(ICP_LEVEL_ERROR, diag.text[0] != '\0' ? diag.text : icp_strerror(ret));
 		status = ret == ICP_ECONFIG ? EXIT_USAGE : EXIT_FAILED;
 	} else {
+		confine();
 		say(ICP_LEVEL_INFO, "version " ICP_VERSION ", ready");
 		sd_notify(0, "READY=1");
 		if (event_base_dispatch(program->base) < 0) {

@@ -287,6 +287,8 @@ int icp_gate_decide(icp_gate_t *gate, unsigned number, const icp_name_t *name,
 	if (recall(gate, seat, key, address_count, decision)) {
 		return ICP_EOK;
 	}
+	/* Finding the places of the addresses takes as long as fetching a page. */
+	icp_reader_expect(&seat->reader, name);
 	ret = icp_gate_judge(gate, number, name, addresses, address_count, now, decision);
 	if (ret == ICP_EOK) {
 		remember(seat, key, decision, address_count);

@@ -178,9 +178,8 @@ int icp_page_overflow(const icp_pages_t *pages, icp_entry_t *entry)
 }
 
 /*! Finds the data that lies on pages of its own. */
-static int find_overflow(const icp_pages_t *pages, const uint8_t *at, icp_entry_t *entry)
+static int find_overflow(const icp_pages_t *pages, uint64_t number, icp_entry_t *entry)
 {
-	uint64_t number = u64(at);
 	uint64_t needed = (HEADER - 1 + entry->data_size) / pages->page_size + 1;
 	if (number < 2 || number >= pages->count || needed > pages->count - number) {
 		return ICP_EDAMAGED;
@@ -189,6 +188,13 @@ static int find_overflow(const icp_pages_t *pages, const uint8_t *at, icp_entry_
 	entry->overflow = number;
 	entry->overflow_count = needed;
 	return ICP_EOK;
+}
+
+int icp_pages_data(const icp_pages_t *pages, uint64_t number, size_t size, icp_entry_t *entry)
+{
+	*entry = (icp_entry_t){.data_size = size};
+	int ret = find_overflow(pages, number, entry);
+	return ret == ICP_EOK ? icp_page_overflow(pages, entry) : ret;
 }
 
 /*! Reads a node of a leaf page, and the head of what holds its data. */
@@ -217,7 +223,7 @@ int icp_page_leaf(
 	};
 	const uint8_t *data = entry->key + key_size;
 	if (flags == FLAG_BIG_DATA) {
-		return room >= sizeof(uint64_t) ? find_overflow(pages, data, entry) : ICP_EDAMAGED;
+		return room >= sizeof(uint64_t) ? find_overflow(pages, u64(data), entry) : ICP_EDAMAGED;
 	}
 	if ((flags != 0 && flags != FLAG_TREE) || entry->data_size > room) {
 		return ICP_EDAMAGED;
@@ -433,7 +439,7 @@ static int leave_pages(icp_pages_walk_t *walk)
 	return ICP_EOK;
 }
 
-int icp_pages_walk_next(icp_pages_walk_t *walk, icp_entry_t *entry)
+int icp_pages_walk_key(icp_pages_walk_t *walk, icp_entry_t *entry)
 {
 	for (;;) {
 		int ret = enter_leaf(walk);
@@ -442,13 +448,20 @@ int icp_pages_walk_next(icp_pages_walk_t *walk, icp_entry_t *entry)
 		}
 		unsigned level = walk->level - 1u;
 		if (walk->at[level] < walk->nodes[level]) {
-			ret = read_entry(walk->pages, walk->path[level], walk->at[level]++, entry);
+			ret = icp_page_leaf(
+				walk->pages, walk->path[level], walk->at[level]++, entry);
 			return ret == ICP_EOK ? 1 : ret;
 		}
 		if (leave_pages(walk) != ICP_EOK) {
 			return ICP_EDAMAGED;
 		}
 	}
+}
+
+int icp_pages_walk_next(icp_pages_walk_t *walk, icp_entry_t *entry)
+{
+	int ret = icp_pages_walk_key(walk, entry);
+	return ret == 1 && icp_page_overflow(walk->pages, entry) != ICP_EOK ? ICP_EDAMAGED : ret;
 }
 
 int icp_pages_tree(const icp_pages_t *pages, const char *name, icp_tree_t *tree)

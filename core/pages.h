@@ -127,6 +127,19 @@ void icp_pages_walk(icp_pages_walk_t *walk, const icp_pages_t *pages, const icp_
  */
 int icp_pages_walk_next(icp_pages_walk_t *walk, icp_entry_t *entry);
 
+/*! \brief The same, but nothing of what lies outside the leaf is read: data has to be looked up with
+ * icp_pages_data. */
+int icp_pages_walk_key(icp_pages_walk_t *walk, icp_entry_t *entry);
+
+/*!
+ * \brief Finds data that lies on pages of its own.
+ * \param number  of the first of them
+ * \param size    octets
+ * \param entry   its data is set, and what is said of its pages
+ * \retval ICP_EOK, ICP_EDAMAGED
+ */
+int icp_pages_data(const icp_pages_t *pages, uint64_t number, size_t size, icp_entry_t *entry);
+
 /*!
  * \brief Checks that the trees of a commit hang together: order and bounds of all keys, each page
  *        in one place and of its kind, the nodes filling their page, the numbers of pages and

@@ -7,6 +7,12 @@
 
 #define FIRST_ROWS 32     /*!< More than a name and its parents have, nearly always. */
 #define SNAPSHOT_TRIES 16 /*!< Two commits have to come in between each time. */
+/*! Reading a bucket's place from the tree in passing takes a small part of a search in it. So a
+ * directory is made when its commit has lasted for a part of as many searches as it has buckets. */
+#define DIRECTORY_WORTH 16
+#define LINE 64         /*!< Of the processor's cache. */
+#define BUCKET_HEAD 256 /*!< Octets before the nodes of a bucket that fills a page, about. */
+#define AROUND 256      /*!< A node is not farther from where it is expected, mostly. */
 
 int icp_reader_init(icp_reader_t *reader, icp_store_t *store, icp_diag_t *diag)
 {
@@ -34,6 +40,7 @@ void icp_reader_deinit(icp_reader_t *reader)
 		return;
 	}
 	mdb_txn_abort(reader->txn);
+	icp_directory_unref(reader->directory);
 	free(reader->rows.items);
 	icp_store_unref(reader->store);
 	*reader = (icp_reader_t){.store = NULL};
@@ -106,6 +113,9 @@ static int read_commit(icp_reader_t *reader, uint64_t txn)
 		return ICP_EDAMAGED;
 	}
 	reader->pages = pages;
+	icp_directory_unref(reader->directory);
+	reader->directory = NULL;
+	reader->searches = 0;
 	return ICP_EOK;
 }
 
@@ -231,16 +241,77 @@ void icp_reader_close(icp_reader_t *reader)
 	icp_reader_deinit(reader);
 }
 
+/*! Takes the directory of the commit, which is made if there is none. One thread makes it; others
+ * search the tree meanwhile. Without slots the tree may change in the meantime. */
+static void take_directory(icp_reader_t *reader)
+{
+	icp_store_t *store = reader->store;
+	reader->searches = 0;
+	if (store->slotless || pthread_mutex_trylock(&store->lock) != 0) {
+		return;
+	}
+	uint64_t txn = store->directory != NULL ? icp_directory_txn(store->directory) : 0;
+	if (txn < reader->pages.txn) {
+		icp_directory_t *made = icp_directory_make(&reader->pages, &reader->buckets);
+		if (made != NULL) {
+			icp_directory_unref(store->directory);
+			store->directory = made;
+			txn = reader->pages.txn;
+		}
+	}
+	if (txn == reader->pages.txn) {
+		reader->directory = icp_directory_ref(store->directory);
+	}
+	pthread_mutex_unlock(&store->lock);
+}
+
+/*! Finds the bucket of a hash. \retval as icp_pages_find */
+static int find_bucket(icp_reader_t *reader, uint64_t hash, icp_entry_t *bucket)
+{
+	icp_extent_t extent;
+	if (reader->directory == NULL &&
+		reader->searches++ >= reader->buckets.entries / DIRECTORY_WORTH) {
+		take_directory(reader);
+	}
+	if (reader->directory != NULL && icp_directory_find(reader->directory, hash, &extent)) {
+		int ret = icp_pages_data(&reader->pages, extent.page, extent.size, bucket);
+		return ret == ICP_EOK ? 1 : ret;
+	}
+	return icp_pages_find(&reader->pages, &reader->buckets, hash, bucket);
+}
+
 int icp_reader_find_node(
 	icp_reader_t *reader, const uint8_t *name, size_t name_length, icp_node_t *node)
 {
 	uint64_t hash = icp_name_hash(name, name_length);
 	icp_entry_t bucket;
 	/* The last bucket answers for all hashes that are left. */
-	if (icp_pages_find(&reader->pages, &reader->buckets, hash, &bucket) != 1) {
+	if (find_bucket(reader, hash, &bucket) != 1) {
 		return ICP_EDAMAGED;
 	}
 	return icp_bucket_find(bucket.data, bucket.data_size, hash, name, name_length, node);
+}
+
+void icp_reader_expect(const icp_reader_t *reader, const icp_name_t *name)
+{
+	icp_extent_t extent;
+	if (reader->directory == NULL || name->labels < 2) {
+		return;
+	}
+	size_t at = icp_name_suffix(name, 2);
+	uint64_t hash = icp_name_hash(name->wire + at, name->length - at);
+	if (!icp_directory_find(reader->directory, hash, &extent)) {
+		return;
+	}
+	const uint8_t *page = reader->pages.map + extent.page * reader->pages.page_size;
+	for (size_t octet = 0; octet < BUCKET_HEAD; octet += LINE) {
+		__builtin_prefetch(page + octet);
+	}
+	size_t first = extent.near > BUCKET_HEAD + AROUND ? extent.near - AROUND : BUCKET_HEAD;
+	size_t end = extent.near + AROUND < extent.size ? extent.near + AROUND : extent.size;
+	for (size_t octet = first; octet < end; octet += LINE) {
+		__builtin_prefetch(page + octet);
+	}
 }
 
 int icp_reader_find(icp_reader_t *reader, const icp_name_t *name)

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "core/fault.h"
+#include "core/owner.h"
 #include "core/store_private.h"
 
 _Static_assert(sizeof(size_t) == sizeof(uint64_t), "bucket keys are LMDB's native integers");
@@ -74,6 +75,24 @@ static int check_meta(const char *path, icp_pages_t pages[2], icp_diag_t *diag)
 	return ret == ICP_EOK ? ret : icp_fail(diag, ret, "%s: not a generation, or damaged", path);
 }
 
+/*! Makes the lock file of a generation that lost it, as the loader makes it: LMDB would make it one
+ * of this process's own, that others could not open. */
+static int make_lock_file(const char *name, const char *path)
+{
+	int data = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	if (data < 0) {
+		return -1;
+	}
+	int fd = open(name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0664);
+	if (fd >= 0) {
+		icp_owner_give(fd, icp_owner_of(data));
+		/* The process's umask may have taken bits away. */
+		(void)fchmod(fd, 0664);
+	}
+	close(data);
+	return fd;
+}
+
 /*!
  * Gives a lock file that was cut off its size back. LMDB takes a small one that others hold for one
  * with fewer readers, also where there is not room for any, and reads beyond its end. Of zeros it
@@ -89,6 +108,9 @@ static int mend_lock_file(const char *path, icp_diag_t *diag)
 	struct stat st;
 	int ret = ICP_EOK;
 	int fd = open(name, O_RDWR | O_CLOEXEC | O_NONBLOCK);
+	if (fd < 0 && errno == ENOENT) {
+		fd = make_lock_file(name, path);
+	}
 	/* If it can't be opened, or is none, LMDB will say so. */
 	if (fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_size < LOCK_SIZE) {
 		int error = posix_fallocate(fd, 0, LOCK_SIZE);
@@ -176,6 +198,7 @@ static int open_file(icp_store_t **store, const char *path, unsigned flags, icp_
 		return icp_fail(diag, ICP_ENOMEM, "%s: out of memory", path);
 	}
 	atomic_init(&new->references, 1);
+	pthread_mutex_init(&new->lock, NULL);
 	new->map_size = pages[0].map_size;
 	new->page_size = pages[0].page_size;
 	new->slotless = (flags & MDB_NOLOCK) != 0;
@@ -270,6 +293,8 @@ void icp_store_unref(icp_store_t *store)
 	if (store->env != NULL) {
 		mdb_env_close(store->env);
 	}
+	icp_directory_unref(store->directory);
+	pthread_mutex_destroy(&store->lock);
 	free(store->current);
 	free(store);
 }

@@ -52,10 +52,12 @@ typedef struct {
 typedef struct icp_reader {
 	icp_store_t *store; /*!< Counted. */
 	struct MDB_txn *txn;
-	icp_pages_t pages;     /*!< Of the last snapshot. */
-	icp_tree_t buckets;    /*!< Likewise. */
-	icp_tree_t deltas;     /*!< Likewise. */
-	icp_store_info_t info; /*!< Likewise; valid while a snapshot is held. */
+	icp_pages_t pages;               /*!< Of the last snapshot. */
+	icp_tree_t buckets;              /*!< Likewise. */
+	icp_tree_t deltas;               /*!< Likewise. */
+	struct icp_directory *directory; /*!< Of the buckets, counted; NULL: none yet. */
+	uint64_t searches;               /*!< Of the tree, in want of one. */
+	icp_store_info_t info;           /*!< Of the last snapshot; valid while one is held. */
 	icp_rows_t rows;
 } icp_reader_t;
 
@@ -156,6 +158,12 @@ int icp_reader_open_current(icp_reader_t *reader, const char *directory, icp_dia
 
 /*! \brief Ends the snapshot and the reader, and with it the store that icp_reader_open opened. */
 void icp_reader_close(icp_reader_t *reader);
+
+/*!
+ * \brief Lets the processor fetch what icp_reader_find will read first, as far as that is known;
+ * for callers who have other work to do meanwhile. Needs no snapshot.
+ */
+void icp_reader_expect(const icp_reader_t *reader, const icp_name_t *name);
 
 /*!
  * \brief Collects the rows of a name and of its parents into reader->rows, top down.

@@ -4,9 +4,11 @@
  */
 #pragma once
 
+#include <pthread.h>
 #include <stdatomic.h>
 #include <sys/stat.h>
 
+#include "core/directory.h"
 #include "core/store.h"
 
 struct icp_store {
@@ -18,6 +20,8 @@ struct icp_store {
 	size_t map_size;
 	size_t page_size;
 	char *current; /*!< Path of the link it was opened by; NULL when opened by its file. */
+	pthread_mutex_t lock;
+	icp_directory_t *directory; /*!< Of the last commit that has one; under the lock. */
 };
 
 /*! \brief Translates LMDB's codes. */

@@ -63,6 +63,7 @@ static const command_t commands[] = {
 	{"lookup", icp_tool_lookup, 1, INT_MAX, TAKES_AT | TAKES_RESOLVE},
 	{"dump", icp_tool_dump, 0, 1, 0},
 	{"verify", icp_tool_verify, 0, 0, 0},
+	{"check", icp_tool_check, 0, 0, 0},
 	{"diff", icp_tool_diff, 2, 2, TAKES_AT | TAKES_LIST | TAKES_NAMES},
 	{"upcoming", icp_tool_upcoming, 0, 0, TAKES_AT | TAKES_DAYS},
 	{"history", icp_tool_history, 1, 1, 0},
@@ -82,6 +83,7 @@ static const char usage_text[] =
 	"                                        and what keeps the site from being reached\n"
 	"  dump [SUFFIX]                         the rows as CSV, in the feed's form\n"
 	"  verify                                checks the current generation whole\n"
+	"  check                                 checks the configuration and the range database\n"
 	"  diff [--list] [--names FILE] [--at TIME] A B\n"
 	"                                        rows and permissions gained and lost; A, B: the\n"
 	"                                        number of a generation, current, or a full feed\n"

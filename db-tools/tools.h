@@ -40,6 +40,7 @@ typedef struct {
 int icp_tool_lookup(const icp_tool_t *tool, int count, char **arguments);
 int icp_tool_dump(const icp_tool_t *tool, int count, char **arguments);
 int icp_tool_verify(const icp_tool_t *tool, int count, char **arguments);
+int icp_tool_check(const icp_tool_t *tool, int count, char **arguments);
 int icp_tool_diff(const icp_tool_t *tool, int count, char **arguments);
 int icp_tool_upcoming(const icp_tool_t *tool, int count, char **arguments);
 int icp_tool_history(const icp_tool_t *tool, int count, char **arguments);

@@ -32,12 +32,10 @@ static int failed(const icp_audit_files_t *files, const char *what, icp_diag_t *
 		files->generations->store, what[0] != '\0' ? "/" : "", what, strerror(errno));
 }
 
-/*! Gives what was made the mode it has to have, whatever the umask, and if permitted the group. */
+/*! Gives what was made the mode it has to have, whatever the umask, and its owner. */
 static int set_access(const icp_audit_files_t *files, int file, mode_t mode)
 {
-	if (fchown(file, (uid_t)-1, files->generations->group) != 0) {
-		errno = 0;
-	}
+	icp_owner_give(file, files->generations->owner);
 	return fchmod(file, mode);
 }
 

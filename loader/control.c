@@ -5,6 +5,7 @@
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
 #include <event2/listener.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,6 +14,8 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
+
+#include "core/owner.h"
 
 #define BACKLOG 16
 
@@ -233,6 +236,30 @@ static bool is_left_behind(const struct sockaddr_un *address)
 	return refused;
 }
 
+/*! Gives the socket to the directory's owner (see owner.h), who could not even find out that it was
+ * left behind; not to its group, as who may write there need not be who may order. */
+static void give_socket(const struct sockaddr_un *address)
+{
+	char directory[sizeof address->sun_path];
+	snprintf(directory, sizeof directory, "%s", address->sun_path);
+	char *slash = strrchr(directory, '/');
+	if (slash == NULL) {
+		return;
+	}
+	slash[1] = '\0';
+	int parent = open(directory, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	int file = openat(parent, address->sun_path + (slash + 1 - directory),
+		O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	if (file >= 0) {
+		icp_owner_give(
+			file, (icp_owner_t){icp_owner_of(parent).user, ICP_OWNER_NONE.group});
+		close(file);
+	}
+	if (parent >= 0) {
+		close(parent);
+	}
+}
+
 /*! Between its making and this nobody but the owner may connect. */
 static int bind_socket(int file, const struct sockaddr_un *address)
 {
@@ -251,6 +278,9 @@ static int bind_socket(int file, const struct sockaddr_un *address)
 		error = errno;
 		unlink(address->sun_path);
 		rc = -1;
+	}
+	if (rc == 0) {
+		give_socket(address);
 	}
 	errno = error;
 	return rc;

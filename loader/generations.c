@@ -70,7 +70,7 @@ static void sync_parent(int directory)
 }
 
 /*! Opens a directory below STORE, or STORE itself, and makes it if it is not there. */
-static int open_directory(int parent, const char *path, gid_t group)
+static int open_directory(int parent, const char *path, icp_owner_t owner)
 {
 	bool made = mkdirat(parent, path, 0755) == 0;
 	if (!made && errno != EEXIST) {
@@ -78,14 +78,12 @@ static int open_directory(int parent, const char *path, gid_t group)
 	}
 	int directory = openat(parent, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (directory >= 0 && made) {
-		/* The process's umask may have taken bits away. The group is a wish. */
+		/* The process's umask may have taken bits away. */
 		if (fchmod(directory, 0755) != 0) {
 			close(directory);
 			return -1;
 		}
-		if (fchown(directory, (uid_t)-1, group) != 0) {
-			errno = 0;
-		}
+		icp_owner_give(directory, owner);
 		sync_parent(directory);
 	}
 	return directory;
@@ -144,22 +142,22 @@ static int sweep(const icp_generations_t *generations, icp_diag_t *diag)
 static int open_all(
 	icp_generations_t *generations, bool wait, icp_notice_t notice, icp_diag_t *diag)
 {
-	struct stat st;
-	generations->directory = open_directory(AT_FDCWD, generations->store, (gid_t)-1);
-	if (generations->directory < 0 || fstat(generations->directory, &st) != 0) {
+	generations->directory = open_directory(AT_FDCWD, generations->store, ICP_OWNER_NONE);
+	if (generations->directory < 0) {
 		return icp_fail(diag, ICP_ESYS, "%s: %s", generations->store, strerror(errno));
 	}
-	generations->group = st.st_gid;
+	generations->owner = icp_owner_of(generations->directory);
 	generations->generations =
-		open_directory(generations->directory, ICP_STORE_GENERATIONS, generations->group);
+		open_directory(generations->directory, ICP_STORE_GENERATIONS, generations->owner);
 	if (generations->generations < 0) {
 		return failed(generations, ICP_STORE_GENERATIONS, diag);
 	}
-	generations->lock =
-		openat(generations->directory, LOCK_NAME, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+	generations->lock = openat(
+		generations->directory, LOCK_NAME, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0644);
 	if (generations->lock < 0) {
 		return failed(generations, LOCK_NAME, diag);
 	}
+	icp_owner_give(generations->lock, generations->owner);
 	int ret = take_lock(generations, wait, notice, diag);
 	return ret == ICP_EOK ? sweep(generations, diag) : ret;
 }
@@ -369,17 +367,14 @@ char *icp_generations_path(const icp_generations_t *generations, uint64_t number
 	return make_path(generations->store, number);
 }
 
-/*! Gives a file the mode it has to have, whatever the umask, and if permitted the group; durably.
- */
+/*! Gives a file the mode it has to have, whatever the umask, and its owner; durably. */
 static int set_access(const icp_generations_t *generations, const char *name, mode_t mode)
 {
 	int file = openat(generations->generations, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 	if (file < 0) {
 		return -1;
 	}
-	if (fchown(file, (uid_t)-1, generations->group) != 0) {
-		errno = 0;
-	}
+	icp_owner_give(file, generations->owner);
 	int rc = fchmod(file, mode);
 	if (rc == 0) {
 		rc = fsync(file);

@@ -13,6 +13,7 @@
 #include <stddef.h>
 #include <sys/types.h>
 
+#include "core/owner.h"
 #include "core/store.h"
 
 /*! Takes one line for the operator about what is no failure. */
@@ -21,10 +22,10 @@ typedef void (*icp_notice_t)(const char *line);
 /*! A store that is locked for writing. */
 typedef struct {
 	const char *store;
-	int directory;   /*!< STORE */
-	int generations; /*!< STORE/generations */
-	int lock;        /*!< STORE/lock */
-	gid_t group;     /*!< Of STORE; files get it where that is permitted. */
+	int directory;     /*!< STORE */
+	int generations;   /*!< STORE/generations */
+	int lock;          /*!< STORE/lock */
+	icp_owner_t owner; /*!< Of STORE; whose what is made in it becomes, see owner.h. */
 } icp_generations_t;
 
 /*!

@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "core/owner.h"
 #include "loader/spool_file.h"
 #include "loader/spool_journal.h"
 #include "loader/spool_look.h"
@@ -25,20 +26,41 @@ static int failed(const icp_spool_t *spool, const char *what, icp_diag_t *diag)
 /*! Opens a directory of ours, and never one that a link leads to; makes it if it is missing. */
 static int open_place(int parent, const char *name)
 {
-	if (mkdirat(parent, name, 0770) != 0 && errno != EEXIST) {
+	bool made = mkdirat(parent, name, 0770) == 0;
+	if (!made && errno != EEXIST) {
 		return -1;
 	}
-	return openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	int directory = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (directory >= 0 && made) {
+		icp_owner_give(directory, icp_owner_of(parent));
+	}
+	return directory;
+}
+
+/*! What is made in a store is given to its owner, but not to the group of the resolvers, which
+ * would be let in here. */
+static void give_to_store(int directory)
+{
+	int parent = openat(directory, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (parent >= 0) {
+		icp_owner_give(
+			directory, (icp_owner_t){icp_owner_of(parent).user, ICP_OWNER_NONE.group});
+		close(parent);
+	}
 }
 
 int icp_spool_open(icp_spool_t *spool, const char *path, icp_diag_t *diag)
 {
 	*spool = (icp_spool_t){.path = path, .directory = -1, .places = {-1, -1}};
 	int ret = ICP_EOK;
-	if (mkdir(path, 0770) != 0 && errno != EEXIST) {
+	bool made = mkdir(path, 0770) == 0;
+	if (!made && errno != EEXIST) {
 		return failed(spool, "", diag);
 	}
 	spool->directory = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (spool->directory >= 0 && made) {
+		give_to_store(spool->directory);
+	}
 	if (spool->directory < 0) {
 		ret = failed(spool, "", diag);
 	} else if (flock(spool->directory, LOCK_EX | LOCK_NB) != 0) {

@@ -9,6 +9,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "core/owner.h"
+
 bool icp_spool_take_stamp(int directory, const char *name, icp_spool_stamp_t *stamp)
 {
 	struct stat st;
@@ -79,6 +81,7 @@ int icp_spool_write_file(int directory, const char *name, const char *text, size
 	if (file < 0) {
 		return -1;
 	}
+	icp_owner_give(file, icp_owner_of(directory));
 	int rc = write_all(file, text, length);
 	if (rc == 0) {
 		rc = fsync(file);

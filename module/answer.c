@@ -20,21 +20,22 @@ static const uint8_t soa_names[] = "\011localhost\000\006nobody\007invalid";
 static struct ub_packed_rrset_key *rrset_create(struct regional *region, uint8_t *owner,
 	size_t owner_length, uint16_t type, time_t ttl, size_t count)
 {
-	struct ub_packed_rrset_key *key = regional_alloc_zero(region, sizeof *key);
-	struct packed_rrset_data *data = regional_alloc_zero(region, sizeof *data);
-	if (key == NULL || data == NULL) {
+	struct packed_rrset_data *data;
+	/* NOLINTNEXTLINE(bugprone-sizeof-expression): an array of pointers is among them */
+	size_t record = sizeof *data->rr_len + sizeof *data->rr_data + sizeof *data->rr_ttl;
+	struct ub_packed_rrset_key *key =
+		regional_alloc_zero(region, sizeof *key + sizeof *data + count * record);
+	if (key == NULL) {
 		return NULL;
 	}
+	data = (struct packed_rrset_data *)(key + 1);
+	data->rr_len = (size_t *)(data + 1);
+	data->rr_data = (uint8_t **)(data->rr_len + count);
+	data->rr_ttl = (time_t *)(data->rr_data + count);
 	data->ttl = ttl;
 	data->count = count;
 	data->trust = rrset_trust_ultimate;
 	data->security = sec_status_insecure;
-	data->rr_len = regional_alloc_zero(region, count * sizeof *data->rr_len);
-	data->rr_ttl = regional_alloc_zero(region, count * sizeof *data->rr_ttl);
-	data->rr_data = regional_alloc_zero(region, count * sizeof *data->rr_data);
-	if (data->rr_len == NULL || data->rr_ttl == NULL || data->rr_data == NULL) {
-		return NULL;
-	}
 	for (size_t i = 0; i < count; i++) {
 		data->rr_ttl[i] = ttl;
 	}

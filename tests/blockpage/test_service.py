@@ -179,3 +179,10 @@ def test_its_lines_bear_a_level_for_the_journal(tmp_path):
         page = Page(World(tmp_path, feed=None), environment={"JOURNAL_STREAM": "1:2"})
         start(stack, page)
         assert "<3>" in page.log and "<6>version " in page.log
+
+
+def test_it_gives_up_what_it_does_not_need(page):
+    """Also without a service manager; what that is, see tests/unit/test_confine.c."""
+    with open(f"/proc/{page.process.pid}/status", encoding="ascii") as file:
+        status = dict(line.rstrip("\n").split(":\t", 1) for line in file)
+    assert (status["NoNewPrivs"], status["Seccomp"]) == ("1", "2")

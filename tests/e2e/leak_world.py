@@ -172,14 +172,18 @@ class Sockets:
         return each
 
     def thread_of(self, each):
-        before = self.answered()
-        each.send(dns.message.make_query("localhost.", "A").to_wire())
-        assert select.select([each], [], [], ANSWER_SECONDS)[0], "localhost. is not answered"
-        each.recv(65535)
-        after = self.answered()
-        grown = [number for number in range(len(after)) if after[number] > before[number]]
-        assert len(grown) == 1, (before, after)
-        return grown[0]
+        """Queries of the way itself may be counted at the same time: then it is asked again."""
+        query = dns.message.make_query("localhost.", "A").to_wire()
+        for _ in range(50):
+            before = self.answered()
+            each.send(query)
+            assert select.select([each], [], [], ANSWER_SECONDS)[0], "localhost. is not answered"
+            each.recv(65535)
+            after = self.answered()
+            grown = [number for number in range(len(after)) if after[number] > before[number]]
+            if len(grown) == 1:
+                return grown[0]
+        raise AssertionError(f"which thread has been asked? {before}, {after}")
 
     def answered(self):
         """How many queries each thread has had."""

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """A system that is up: its own systemd, with the services of the packages."""
 
+import contextlib
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 import time
 from datetime import datetime, timezone
@@ -87,6 +89,53 @@ class Booted:
 
     def address_of(self, name):
         return self.client("dig", "-r", "+short", "+tries=1", "+time=2", "@127.0.0.1", name, "A")
+
+    @contextlib.contextmanager
+    def drop_in(self, service, text):
+        """Lines beside a unit's own, while this lasts."""
+        directory = f"/run/systemd/system/{service}.service.d"
+        self.ask("mkdir", directory)
+        self.ask("sh", "-c", 'printf "%s" "$1" >"$2"', "sh", text, f"{directory}/test.conf")
+        try:
+            self.ask("systemctl", "daemon-reload")
+            yield
+        finally:
+            self.ask("rm", "-r", directory)
+            self.ask("systemctl", "daemon-reload")
+
+    def restart(self, service):
+        """However often that was done before."""
+        self.ask("systemctl", "reset-failed", service)
+        self.ask("systemctl", "restart", service)
+
+    def probe(self, service, *attempts):
+        """What a process can do that is run in place of a service: attempts of probe.pl, and what
+        came of them."""
+        shutil.copy(Path(__file__).with_name("probe.pl"), self.root / "srv")
+        self.ask("systemctl", "stop", service)
+        with self.drop_in(service, f"""[Service]
+            Type=oneshot
+            Restart=no
+            WatchdogSec=0
+            ExecStart=
+            ExecStart=/usr/bin/perl /srv/probe.pl {' '.join(attempts)}
+            StandardOutput=truncate:/run/probe
+            """):
+            self.ask("systemctl", "start", service)
+        self.restart(service)
+        return dict(line.rsplit(": ", 1) for line in self.ask("cat", "/run/probe").split("\n"))
+
+    @contextlib.contextmanager
+    def conf(self, name, change):
+        """Another content of a file in /etc/icpgate, while this lasts: change makes it of what is
+        there."""
+        path = self.root / "etc/icpgate" / name
+        before = path.read_text(encoding="utf-8")
+        path.write_text(change(before), encoding="utf-8")
+        try:
+            yield
+        finally:
+            path.write_text(before, encoding="utf-8")
 
     def drop_feed(self, sequence, *names):
         """Puts a full feed into the spool, and waits until it is loaded."""

@@ -5,6 +5,8 @@ purged in a Debian of their own. The tests are steps of one story and run in thi
 import json
 import os
 import re
+import shutil
+import socket
 import subprocess
 
 import pytest
@@ -17,6 +19,8 @@ pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root, for chroo
 # The exposure that "systemd-analyze security" may find at most, in tenths. What is left of it are
 # the addresses that may be talked to, which are everybody's.
 EXPOSURE = {"icpgated": 14, "icpgate-blockpage": 14, "icpgate-unbound": 16}
+# Where anybody can write, or the page's user could if it were there.
+WRITABLE = ["/tmp", "/var/tmp", "/dev/shm", "/run", "/etc/icpgate", "/var/lib", "/var/lib/icpgate"]
 STORY = {}
 
 
@@ -79,11 +83,12 @@ def test_install(system, packages):
 def test_owners_and_modes(system):
     after("installed")
     system.call(["stat", "-c", "%A %U %G %n", "/var/lib/icpgate", "/var/lib/icpgate/stats",
-                 "/var/lib/icpgate/spool"], "stat.log")
+                 "/var/lib/icpgate/spool", "/var/lib/icpgate-unbound"], "stat.log")
     assert (system.logs / "stat.log").read_text() == (
         "drwxr-xr-x icpgate icpgate-resolver /var/lib/icpgate\n"
         "-rw-rw-r-- icpgate icpgate-resolver /var/lib/icpgate/stats\n"
-        "drwxrws--- icpgate icpgate /var/lib/icpgate/spool\n")
+        "drwxrws--- icpgate icpgate /var/lib/icpgate/spool\n"
+        "drwxr-xr-x icpgate-unbound icpgate-unbound /var/lib/icpgate-unbound\n")
     system.call(["id", "-Gn", "icpgate-blockpage"], "id.log")
     assert (system.logs / "id.log").read_text() == "icpgate-blockpage\n"
     system.call(["id", "-Gn", "icpgate-unbound"], "id.log")
@@ -115,6 +120,25 @@ class TestUnderSystemd:
         after("ran")
         with Booted(system) as made:
             yield made
+
+    @pytest.fixture
+    def filings(self, booted):
+        """A filing database, whose socket is in the system's /srv/pg, too."""
+        # Here, as the other tests do without what it needs.
+        from postgres import Postgres  # pylint: disable=import-outside-toplevel
+
+        server = Postgres()
+        place = booted.root / "srv/pg"
+        place.mkdir()
+        try:
+            server.start()
+            os.link(server.directory / ".s.PGSQL.5432", place / ".s.PGSQL.5432")
+            made = server.database()
+            yield made
+            made.close()
+        finally:
+            server.remove()
+            shutil.rmtree(place)
 
     def test_services_start(self, booted):
         for service in SERVICES:
@@ -156,6 +180,64 @@ class TestUnderSystemd:
                 assert re.search(f"^{held}:\\s*(.*)$", status, re.M)[1] == wanted, (service, held)
             assert re.search(r"^NoNewPrivs:\s*1$", status, re.M) and re.search(
                 r"^Seccomp:\s*2$", status, re.M)
+
+    def test_the_page_can_reach_nothing(self, booted):
+        """Its unit, with a process in the page's place that tries."""
+        found = booted.probe(
+            "icpgate-blockpage", "tcp:53", "udp:53", "local:/run/icpgate/control",
+            f"family:{socket.AF_NETLINK}", f"family:{socket.AF_PACKET}", "list:/root", "list:/home",
+            *(f"read:{path}" for path in ("/etc/shadow", "/proc/1/status", "/var/lib/icpgate/stats")),
+            *(f"list:/var/lib/icpgate/{path}" for path in ("spool", "audit")),
+            *(f"write:{path}/file" for path in WRITABLE), "write:/var/lib/icpgate/current",
+            "signal:1", "bind:80", "read:/etc/icpgate/icpgate.conf", "read:/var/lib/icpgate/current")
+        allowed = {what for what, why in found.items() if why == "ok"}
+        assert allowed == {"bind:80", "read:/etc/icpgate/icpgate.conf",
+                           "read:/var/lib/icpgate/current"}, found
+        # That nobody listens there, or that nothing is there, would be no confinement.
+        assert not {"Connection refused", "No such file or directory"} & {
+            why for what, why in found.items() if what != "read:/proc/1/status"}, found
+
+    def test_the_page_binds_to_its_port_alone(self, booted):
+        assert booted.ask("systemctl", "show", "-P", "SocketBindDeny", "icpgate-blockpage") == "any"
+        if "+BPF_FRAMEWORK" not in booted.ask("systemctl", "--version"):
+            pytest.skip("this systemd can't restrict ports: it was built without BPF_FRAMEWORK")
+        found = booted.probe("icpgate-blockpage", "bind:80", "bind:81", "bind:0", "bindudp:80")
+        assert {what for what, why in found.items() if why == "ok"} == {"bind:80"}, found
+
+    def test_a_reload_with_what_is_not_valid_is_refused(self, booted):
+        def said():
+            return booted.ask("journalctl", "-u", "icpgate-unbound", "-o", "cat")
+
+        process = booted.main_pid("icpgate-unbound")
+        for file, old, new, what in (
+                ("icpgate.conf", "\nmode: ", "\nmoode: ", "unknown key"),
+                ("icpgate.conf", "/ranges.mmdb", "/nowhere.mmdb", "nowhere.mmdb: No such file"),
+                ("unbound.conf", "num-threads: 1", "num-threads: many", "number expected")):
+            with booted.conf(file, lambda text, old=old, new=new: text.replace(old, new)):
+                assert booted.call("systemctl", "reload", "icpgate-unbound")[0] != 0, what
+            wait_until(lambda what=what: what in said(), what)
+            assert booted.is_active("icpgate-unbound")
+            assert booted.main_pid("icpgate-unbound") == process
+        assert booted.address_of("abroad.example") == "192.0.2.40"
+        booted.ask("systemctl", "reload", "icpgate-unbound")
+        assert booted.main_pid("icpgate-unbound") == process
+
+    def test_a_database_is_followed(self, booted, filings):
+        """Loaded by root, by hand, and followed by the daemon in its unit."""
+        filings.provider("qcloud")
+        for ordinal, name in enumerate(("filed", "unfiled", "third")):
+            filings.filed(f"{name}.example", ordinal=ordinal + 1)
+        source = f"host=/srv/pg dbname={filings.name} user=icpgate"
+        booted.ask("icpgate-load", "full", "--from", source)
+        assert booted.call("icpgate", "lookup", "abroad.example", "198.51.100.10")[0] == 1
+        with booted.conf("icpgate.conf", lambda text: f'{text}\ndaemon: {{follow: "{source}"}}\n'):
+            booted.restart("icpgated")
+            filings.filed("abroad.example", ordinal=4)
+            wait_until(lambda: booted.call("icpgate", "lookup", "abroad.example",
+                                           "198.51.100.10")[0] == 0, "change of the database")
+            assert json.loads(booted.ask("icpgate", "--json", "ctl", "status"))["follow"] == {
+                "state": "running", "starts": 1}
+        booted.restart("icpgated")
 
     def test_killed_services_come_back(self, booted):
         before = {service: booted.main_pid(service) for service in SERVICES}

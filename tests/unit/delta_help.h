@@ -10,8 +10,11 @@
 #include "loader_help.h"
 #include "rows_help.h"
 
+#include <sys/wait.h>
+
 #include "loader/delta.h"
 #include "loader/rollback.h"
+#include "loader/update.h"
 
 #define E "京ICP备11018762号"
 #define OTHER_ENTITY "京ICP备1101876号"
@@ -97,6 +100,67 @@ static inline icp_delta_result_t apply_text(site_t *site, const char *text)
 	assert_int_equal(ret, ICP_EOK);
 	icp_changes_destroy(changes);
 	return result;
+}
+
+#define GENERATION_1 ICP_STORE_GENERATIONS "/0000000001.mdb"
+#define FILLERS 400 /*!< Domains beside those asked for, so that a commit touches other pages. */
+
+static inline void wait_for(pid_t child)
+{
+	int status;
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_int_equal(status, 0);
+}
+
+/*! Loads filed.example, turn.example and the fillers in a process of its own: this one will have
+ * the generation open. */
+static inline void load_fillers(site_t *site)
+{
+	static char feed[64 * FILLERS];
+	size_t used = (size_t)snprintf(feed, sizeof feed,
+		"filed.example qcloud filed " E "\n"
+		"turn.example qcloud filed " E "\n");
+	for (unsigned i = 0; i < FILLERS; i++) {
+		used += (size_t)snprintf(feed + used, sizeof feed - used,
+			"filler%u.example qcloud filed " E "\n", i);
+	}
+	pid_t loader = fork();
+	if (loader == 0) {
+		load_rows(site, feed);
+		_exit(0);
+	}
+	wait_for(loader);
+}
+
+/*! Commits to the first generation, in a process of its own, which has it open to write to it. The
+ * first commit takes turn.example away, the next one brings it back, and so on. */
+static inline pid_t begin_commits(site_t *site, unsigned count)
+{
+	pid_t child = fork();
+	if (child != 0) {
+		return child;
+	}
+	icp_update_t *update;
+	char path[512];
+	snprintf(path, sizeof path, "%s/" GENERATION_1, site->store);
+	if (icp_update_open(&update, path, false, NULL) != ICP_EOK) {
+		_exit(1);
+	}
+	for (unsigned i = 0; i < count; i++) {
+		char text[256];
+		const icp_update_delta_t delta = {.sequence = i + 1, .source = "x"};
+		snprintf(text, sizeof text, "%s\n+ filler%u.example qcloud %s\n",
+			i % 2 == 0 ? "- turn.example qcloud" : "+ turn.example qcloud filed " E,
+			i % FILLERS, i % 3 == 0 ? "pending" : "filed " E);
+		icp_changes_t *changes = sample_changes(text);
+		if (icp_update_apply(update, changes, &delta, NULL, NULL, NULL) != ICP_EOK ||
+			icp_update_commit(update, NULL) != ICP_EOK) {
+			_exit(1);
+		}
+		icp_changes_destroy(changes);
+	}
+	icp_update_close(update);
+	_exit(0);
 }
 
 static inline int compare_lines(const void *one, const void *other)

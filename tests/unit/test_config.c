@@ -323,6 +323,8 @@ static void test_example(void **state)
 	char *text = read_example(&length);
 	icp_config_t config = load_good(text);
 	assert_string_equal(config.policy.providers[0], "qcloud");
+	/* A new installation blocks nothing before its operator has seen what it would block. */
+	assert_int_equal(config.mode, ICP_MODE_MONITOR);
 	icp_config_deinit(&config);
 	free(text);
 }

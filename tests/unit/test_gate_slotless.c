@@ -8,13 +8,10 @@
 #include <signal.h>
 #include <sys/stat.h>
 
-#include "loader/update.h"
 #include "tests/unit/delta_help.h"
 
 #define PAGE 4096
-#define GENERATION_1 ICP_STORE_GENERATIONS "/0000000001.mdb"
 #define COMMITS 400
-#define FILLERS 400 /*!< Domains beside those asked for, so that a commit touches other pages. */
 
 static void create_slotless(world_t *world)
 {
@@ -35,43 +32,6 @@ static enum icp_reason judge_name(world_t *world, const char *text, int64_t now)
 	assert_true((decision.info != NULL) == (reason != ICP_REASON_NO_INDEX));
 	icp_gate_release(world->gate, 0);
 	return reason;
-}
-
-/*! Runs in a process of its own, which has the generation open to write to it. */
-static pid_t begin_commits(site_t *site, unsigned count)
-{
-	pid_t child = fork();
-	if (child != 0) {
-		return child;
-	}
-	icp_update_t *update;
-	char path[512];
-	snprintf(path, sizeof path, "%s/" GENERATION_1, site->store);
-	if (icp_update_open(&update, path, false, NULL) != ICP_EOK) {
-		_exit(1);
-	}
-	for (unsigned i = 0; i < count; i++) {
-		char text[256];
-		const icp_update_delta_t delta = {.sequence = i + 1, .source = "x"};
-		snprintf(text, sizeof text, "%s\n+ filler%u.example qcloud %s\n",
-			i % 2 == 0 ? "- turn.example qcloud" : "+ turn.example qcloud filed " E,
-			i % FILLERS, i % 3 == 0 ? "pending" : "filed " E);
-		icp_changes_t *changes = sample_changes(text);
-		if (icp_update_apply(update, changes, &delta, NULL, NULL, NULL) != ICP_EOK ||
-			icp_update_commit(update, NULL) != ICP_EOK) {
-			_exit(1);
-		}
-		icp_changes_destroy(changes);
-	}
-	icp_update_close(update);
-	_exit(0);
-}
-
-static void wait_for(pid_t child)
-{
-	int status;
-	assert_int_equal(waitpid(child, &status, 0), child);
-	assert_int_equal(status, 0);
 }
 
 static void a_commit_voids_what_was_read(void **state)
@@ -106,20 +66,7 @@ static void with_a_slot_all_holds(void **state)
 
 static void names_are_judged_while_others_commit(void **state)
 {
-	static char feed[64 * FILLERS];
-	size_t used = (size_t)snprintf(feed, sizeof feed,
-		"filed.example qcloud filed " E "\n"
-		"turn.example qcloud filed " E "\n");
-	for (unsigned i = 0; i < FILLERS; i++) {
-		used += (size_t)snprintf(feed + used, sizeof feed - used,
-			"filler%u.example qcloud filed " E "\n", i);
-	}
-	pid_t loader = fork();
-	if (loader == 0) {
-		load_rows(*state, feed);
-		_exit(0);
-	}
-	wait_for(loader);
+	load_fillers(*state);
 	world_t world = open_world(*state);
 	create_slotless(&world);
 	unsigned turns[2] = {0, 0};

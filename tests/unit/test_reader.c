@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Readers that find buckets in the tree, and by a directory once there is one. */
+#include "tests/unit/delta_help.h"
+
+#include "core/store_private.h"
+
+static void assert_filed(icp_reader_t *reader, const char *text, bool filed)
+{
+	assert_int_equal(find_rows(reader, text)->count, filed);
+}
+
+/*! Asks for all domains. */
+static void ask_all(icp_reader_t *reader, bool turn)
+{
+	assert_filed(reader, "filed.example", true);
+	assert_filed(reader, "www.turn.example", turn);
+	assert_filed(reader, "unfiled.example", false);
+	for (unsigned i = 0; i < FILLERS; i++) {
+		char text[64];
+		snprintf(text, sizeof text, "filler%u.example", i);
+		assert_filed(reader, text, true);
+	}
+}
+
+static icp_reader_t another(icp_reader_t *reader)
+{
+	icp_reader_t other;
+	assert_int_equal(icp_reader_init(&other, reader->store, NULL), ICP_EOK);
+	assert_int_equal(icp_reader_begin(&other), ICP_EOK);
+	return other;
+}
+
+static void one_directory_is_made_for_all(void **state)
+{
+	load_fillers(*state);
+	icp_reader_t one = open_current(*state);
+	icp_reader_t other = another(&one);
+	assert_true(one.buckets.entries > 4);
+	assert_null(one.directory);
+	ask_all(&one, true);
+	assert_non_null(one.directory);
+	assert_null(other.directory);
+	ask_all(&other, true);
+	assert_ptr_equal(other.directory, one.directory);
+	close_current(&other);
+	ask_all(&one, true);
+	close_current(&one);
+}
+
+static void a_directory_is_of_one_commit(void **state)
+{
+	load_fillers(*state);
+	icp_reader_t one = open_current(*state);
+	icp_reader_t kept = another(&one);
+	icp_reader_t late = another(&one);
+	ask_all(&one, true);
+	ask_all(&kept, true);
+	uint64_t before = icp_directory_txn(one.directory);
+	wait_for(begin_commits(*state, 1));
+	ask_all(&one, true);
+	assert_int_equal(icp_directory_txn(one.directory), before);
+
+	icp_reader_end(&one);
+	assert_int_equal(icp_reader_begin(&one), ICP_EOK);
+	assert_null(one.directory);
+	ask_all(&one, false);
+	assert_int_equal(icp_directory_txn(one.directory), before + 1);
+
+	/* Those of the commit before go on with theirs, or without. */
+	ask_all(&kept, true);
+	assert_int_equal(icp_directory_txn(kept.directory), before);
+	ask_all(&late, true);
+	assert_null(late.directory);
+	assert_int_equal(icp_directory_txn(one.store->directory), before + 1);
+	close_current(&late);
+	close_current(&kept);
+	close_current(&one);
+}
+
+static void without_slots_there_is_none(void **state)
+{
+	icp_store_t *store;
+	icp_reader_t reader;
+	load_fillers(*state);
+	assert_int_equal(icp_store_open_slotless(&store, ((site_t *)*state)->store, NULL), ICP_EOK);
+	assert_int_equal(icp_reader_init(&reader, store, NULL), ICP_EOK);
+	icp_store_unref(store);
+	assert_int_equal(icp_reader_begin(&reader), ICP_EOK);
+	ask_all(&reader, true);
+	assert_null(reader.directory);
+	close_current(&reader);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(one_directory_is_made_for_all, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_directory_is_of_one_commit, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(without_slots_there_is_none, set_up, tear_down),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
