@@ -404,7 +404,7 @@ if [ "$failed" -eq "$before" ]; then
 	# Without those that compare with other daemons, or take long to find what TSan looks for, and
 	# without those in which none of our code runs: resolvers without the module, PostgreSQL alone.
 	pytests 'tests of the resolver, with sanitizers' build-asan e2e \
-		--ignore=e2e/test_{leaks,transparency,stress}.py
+		--ignore=e2e/test_{leaks,transparency,stress,daemon}.py
 	pytests 'tests of leaks, with sanitizers' build-asan e2e/test_leaks.py \
 		--deselect=e2e/test_leaks.py::test_without_the_module_it_leaks
 	ICP_CASES=20000 pytests 'tests of the programs, with sanitizers' build-asan tools model \

@@ -224,6 +224,11 @@ int icp_store_open_file(icp_store_t **store, const char *path, icp_diag_t *diag)
 	return open_file(store, path, MDB_RDONLY, diag);
 }
 
+int icp_store_open_file_slotless(icp_store_t **store, const char *path, icp_diag_t *diag)
+{
+	return open_file(store, path, MDB_RDONLY | MDB_NOLOCK, diag);
+}
+
 int icp_store_open_writable(icp_store_t **store, const char *path, bool sync, icp_diag_t *diag)
 {
 	return open_file(store, path, sync ? 0 : MDB_NOSYNC, diag);

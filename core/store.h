@@ -81,6 +81,9 @@ int icp_store_open_file(icp_store_t **store, const char *path, icp_diag_t *diag)
  */
 int icp_store_open_slotless(icp_store_t **store, const char *directory, icp_diag_t *diag);
 
+/*! \brief Likewise, one generation by its file. */
+int icp_store_open_file_slotless(icp_store_t **store, const char *path, icp_diag_t *diag);
+
 /*!
  * \brief Opens a generation by its file to write to it too, by icp_store_env. Only with the store's
  *        lock held.

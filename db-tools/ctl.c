@@ -199,18 +199,21 @@ static void print_store(const json_t *store)
 
 static void print_spool(const json_t *spool)
 {
-	printf("spool       %" JSON_INTEGER_FORMAT " feeds in %s\n", number_at(spool, "depth"),
+	json_int_t depth = number_at(spool, "depth");
+	json_int_t waiting = number_at(spool, "waiting");
+	json_int_t refused = number_at(spool, "refused");
+	printf("spool       %" JSON_INTEGER_FORMAT " feed%s in %s\n", depth, depth == 1 ? "" : "s",
 		text_at(spool, "path"));
-	if (number_at(spool, "waiting") > 0) {
-		printf("waiting     %" JSON_INTEGER_FORMAT " deltas for %" JSON_INTEGER_FORMAT
+	if (waiting > 0) {
+		printf("waiting     %" JSON_INTEGER_FORMAT " delta%s for %" JSON_INTEGER_FORMAT
 		       ", since %s%s\n",
-			number_at(spool, "waiting"), number_at(spool, "missing"),
+			waiting, waiting == 1 ? "" : "s", number_at(spool, "missing"),
 			text_at(spool, "gap_since"),
 			json_is_true(json_object_get(spool, "gap_late")) ? "  TOO LONG" : "");
 	}
-	if (number_at(spool, "refused") > 0) {
-		printf("refused     %" JSON_INTEGER_FORMAT " manifests by their names\n",
-			number_at(spool, "refused"));
+	if (refused > 0) {
+		printf("refused     %" JSON_INTEGER_FORMAT " manifest%s by name\n", refused,
+			refused == 1 ? "" : "s");
 	}
 }
 
@@ -260,6 +263,12 @@ static void print_text(int order, const json_t *answer, bool good)
 		puts(json_is_string(json_object_get(answer, "paused")) ? "paused" : "not paused");
 	} else if (strcmp(orders[order].name, "rollback") == 0) {
 		puts("The daemon is paused: \"icpgate ctl resume\" lets it go on.");
+	}
+	if (json_is_true(json_object_get(answer, "fleeting"))) {
+		fprintf(stderr,
+			"icpgate: ctl %s: the pause could not be written down and ends with the "
+			"daemon: make room in the spool\n",
+			orders[order].name);
 	}
 }
 

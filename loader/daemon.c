@@ -71,6 +71,7 @@ static void stop(icp_daemon_t *daemon)
 		daemon->job.busy ? ", once the load that is under way has ended" : "");
 	icp_control_close(daemon->control);
 	daemon->control = NULL;
+	icp_daemon_keep_pause(daemon);
 	icp_daemon_follow(daemon);
 	event_add(daemon->patience, &patience);
 	icp_daemon_end_if_idle(daemon);
@@ -130,6 +131,7 @@ static void reload(icp_daemon_t *daemon)
 			icp_log(ICP_LOG_ERROR, "%s; HTTP stays where it was", diag.text);
 		}
 		icp_daemon_follow(daemon);
+		daemon->pruned = INT64_MIN; /* What is too old may be another thing. */
 		icp_daemon_tick(daemon);
 	}
 	icp_notify(&daemon->notify, "READY=1\n");

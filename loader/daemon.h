@@ -78,6 +78,7 @@ typedef struct {
 
 	icp_daemon_job_t job;
 	bool rollback_wanted;
+	bool pause_fleeting; /*!< It could not be written down, so it ends with the daemon. */
 	icp_daemon_follow_t follow;
 	icp_control_t *control;
 	icp_http_t *http; /*!< NULL: none is wanted. */
@@ -150,6 +151,9 @@ void icp_daemon_move(icp_daemon_t *daemon, icp_spool_feed_t *feed);
 
 /*! \brief Begins to load a feed; if that fails, it is tried again later. */
 void icp_daemon_load(icp_daemon_t *daemon, icp_spool_feed_t *feed);
+
+/*! \brief Writes down that it is paused, where that was not possible before. */
+void icp_daemon_keep_pause(icp_daemon_t *daemon);
 
 /*! \brief Begins a rollback. */
 void icp_daemon_rollback(icp_daemon_t *daemon);

@@ -65,28 +65,42 @@ static json_t *status(icp_daemon_t *daemon)
 	return answer != NULL ? answer : refuse("out of memory");
 }
 
-/*! Nothing is loaded from now on, also by a daemon that comes after this one. */
-static int pause_for(icp_daemon_t *daemon, const char *why, icp_diag_t *diag)
+/*! Nothing is loaded from now on, also by a daemon that comes after this one. Where that can't be
+ * written down, as on a full disk, it holds for this one, which tries again: an operator who wants
+ * things to stand still, or to go back, must not have to make room first. */
+static void pause_for(icp_daemon_t *daemon, const char *why)
 {
-	int ret = icp_spool_pause(&daemon->spool, why, diag);
-	if (ret == ICP_EOK) {
-		daemon->state.paused = true;
-		snprintf(daemon->paused_why, sizeof daemon->paused_why, "%s", why);
-		daemon->told_paused = icp_daemon_now();
-		icp_daemon_follow(daemon);
+	char before[32];
+	icp_diag_t diag = {""};
+	daemon->state.paused = true;
+	snprintf(daemon->paused_why, sizeof daemon->paused_why, "%s", why);
+	daemon->told_paused = icp_daemon_now();
+	daemon->pause_fleeting = icp_spool_pause(&daemon->spool, why, &diag) != ICP_EOK &&
+				 !icp_spool_is_paused(&daemon->spool, before);
+	if (daemon->pause_fleeting) {
+		icp_log(ICP_LOG_ERROR, "the pause ends with the daemon: %s", diag.text);
 	}
-	return ret;
+	icp_daemon_follow(daemon);
+}
+
+void icp_daemon_keep_pause(icp_daemon_t *daemon)
+{
+	if (daemon->pause_fleeting &&
+		icp_spool_pause(&daemon->spool, daemon->paused_why, NULL) == ICP_EOK) {
+		daemon->pause_fleeting = false;
+		icp_log(ICP_LOG_NOTICE, "the pause is written down now");
+	}
 }
 
 static json_t *pause_all(icp_daemon_t *daemon)
 {
-	icp_diag_t diag = {""};
 	/* That of a rollback means more. */
-	if (!daemon->state.paused && pause_for(daemon, "operator", &diag) != ICP_EOK) {
-		return refuse(diag.text);
+	if (!daemon->state.paused) {
+		pause_for(daemon, "operator");
 	}
 	icp_daemon_tell(daemon);
-	return json_pack("{s:b, s:s}", "ok", 1, "paused", daemon->paused_why);
+	return json_pack("{s:b, s:s, s:b}", "ok", 1, "paused", daemon->paused_why, "fleeting",
+		daemon->pause_fleeting);
 }
 
 static json_t *resume(icp_daemon_t *daemon)
@@ -100,6 +114,7 @@ static json_t *resume(icp_daemon_t *daemon)
 		return refuse(diag.text);
 	}
 	daemon->state.paused = false;
+	daemon->pause_fleeting = false;
 	daemon->told_paused = INT64_MIN;
 	icp_daemon_follow(daemon);
 	icp_daemon_look_soon(daemon);
@@ -108,14 +123,11 @@ static json_t *resume(icp_daemon_t *daemon)
 
 static json_t *rollback(icp_daemon_t *daemon)
 {
-	icp_diag_t diag = {""};
 	if (daemon->rollback_wanted ||
 		(daemon->job.busy && daemon->job.kind == ICP_LOAD_ROLLBACK)) {
 		return refuse("a rollback is under way");
 	}
-	if (pause_for(daemon, "rollback", &diag) != ICP_EOK) {
-		return refuse(diag.text);
-	}
+	pause_for(daemon, "rollback");
 	daemon->rollback_wanted = true;
 	icp_daemon_step(daemon);
 	return NULL;

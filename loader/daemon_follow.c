@@ -15,8 +15,12 @@
 
 static void take_line(const char *line, void *context)
 {
-	(void)context;
+	icp_daemon_t *daemon = context;
 	icp_log(ICP_LOG_INFO, "follow: %s", line);
+	/* It may have brought what a delta waits for, or one that lies in the spool. */
+	if (daemon->spool.count > 0) {
+		icp_daemon_look_soon(daemon);
+	}
 }
 
 static bool is_wanted(const icp_daemon_t *daemon)
@@ -75,7 +79,7 @@ static void start(icp_daemon_t *daemon)
 	int ret = follow->conninfo == NULL
 			  ? icp_fail(&diag, ICP_ENOMEM, "out of memory")
 			  : icp_child_start(&follow->child, daemon->loop, (char *const *)arguments,
-				    take_line, NULL, &diag);
+				    take_line, daemon, &diag);
 	if (ret != ICP_EOK) {
 		icp_log(ICP_LOG_ERROR, "follow: %s", diag.text);
 		wait_and_start(daemon);

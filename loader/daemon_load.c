@@ -99,8 +99,9 @@ void icp_daemon_load(icp_daemon_t *daemon, icp_spool_feed_t *feed)
 
 static void answer_rollback(icp_daemon_t *daemon, bool good, const char *error, const char *report)
 {
-	json_t *answer = json_pack("{s:b, s:i, s:s}", "ok", good, "status",
-		good ? EXIT_DONE : EXIT_FAILED, "report", report);
+	json_t *answer = json_pack("{s:b, s:i, s:s, s:b}", "ok", good, "status",
+		good ? EXIT_DONE : EXIT_FAILED, "report", report, "fleeting",
+		daemon->pause_fleeting);
 	if (!good) {
 		json_object_set_new(answer, "error", json_string(error));
 	}
@@ -194,7 +195,7 @@ static void note(icp_daemon_t *daemon, enum icp_load_outcome outcome, const char
 /*! How a feed that the guard refused is loaded all the same, by the name that it will have then. */
 static char *advise(const icp_daemon_t *daemon, icp_spool_feed_t *feed)
 {
-	char as[ICP_SPOOL_BASE_MAX + 32];
+	char as[ICP_SPOOL_BASE_MAX + 1];
 	char *advice;
 	feed->left_at = (int64_t)time(NULL);
 	if (icp_spool_choose_base(&daemon->spool, feed->base, ICP_SPOOL_REJECTED, feed->left_at, as,

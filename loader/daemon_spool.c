@@ -92,7 +92,7 @@ void icp_daemon_read_store(icp_daemon_t *daemon)
 {
 	uint64_t size;
 	icp_fault_enter();
-	int ret = icp_generations_info(daemon->store, 0, &daemon->info, &size, NULL);
+	int ret = icp_generations_look(daemon->store, 0, &daemon->info, &size, NULL);
 	if (icp_fault_happened()) {
 		ret = ICP_EDAMAGED;
 	}
@@ -131,7 +131,7 @@ void icp_daemon_count(icp_daemon_t *daemon)
 
 void icp_daemon_move(icp_daemon_t *daemon, icp_spool_feed_t *feed)
 {
-	char as[ICP_SPOOL_BASE_MAX + 32];
+	char as[ICP_SPOOL_BASE_MAX + 1];
 	icp_diag_t diag = {""};
 	icp_diag_t notice;
 	const char *report = feed->report != NULL ? feed->report : "";

@@ -50,9 +50,10 @@ static void check_gap(icp_daemon_t *daemon, int64_t now, int64_t wall)
 			  wall - state->gap_since >= daemon->config.daemon.gap_after;
 	if (state->gap_late && icp_daemon_due(&daemon->told_gap, now)) {
 		icp_log(ICP_LOG_ERROR,
-			"%zu deltas wait, the first is %" PRIu64 ": %" PRIu64
+			"%zu delta%s, the first is %" PRIu64 ": %" PRIu64
 			" is missing for longer than gap_after; give it, or a full feed",
-			daemon->gap.waiting, daemon->gap.first, daemon->gap.missing);
+			daemon->gap.waiting, daemon->gap.waiting == 1 ? " waits" : "s wait",
+			daemon->gap.first, daemon->gap.missing);
 	}
 }
 
@@ -84,8 +85,8 @@ static void check_names(icp_daemon_t *daemon, int64_t now)
 		daemon->told_refused = INT64_MIN;
 	} else if (icp_daemon_due(&daemon->told_refused, now)) {
 		icp_log(ICP_LOG_WARNING,
-			"%zu manifests whose names are too long or hold control characters, as %s, "
-			"are left alone",
+			"manifests left alone, as their names are too long or hold control "
+			"characters: %zu, one is %s",
 			daemon->spool.refused, daemon->spool.refused_name);
 	}
 	if (!daemon->spool.more) {
@@ -108,13 +109,11 @@ static void prune(icp_daemon_t *daemon, int64_t now, int64_t wall)
 			daemon->config.daemon.keep_spool);
 	}
 	if (removed > 0) {
-		icp_log(ICP_LOG_INFO, "%zu files in done and rejected were old, and are removed",
-			removed);
+		icp_log(ICP_LOG_INFO, "old files removed from done and rejected: %zu", removed);
 	}
 	removed = icp_prune_audit(daemon->store, wall, daemon->config.daemon.keep_audit);
 	if (removed > 0) {
-		icp_log(ICP_LOG_INFO, "%zu days of the audit log were old, and are removed",
-			removed);
+		icp_log(ICP_LOG_INFO, "old days removed from the audit log: %zu", removed);
 	}
 }
 
@@ -135,6 +134,7 @@ void icp_daemon_tick(icp_daemon_t *daemon)
 		icp_daemon_due(&daemon->told_scan, now)) {
 		icp_log(ICP_LOG_ERROR, "%s", diag.text);
 	}
+	icp_daemon_keep_pause(daemon);
 	if (daemon->state.paused && icp_daemon_due(&daemon->told_paused, now)) {
 		icp_log(ICP_LOG_WARNING,
 			"paused (%s): no feed is loaded until \"icpgate ctl resume\"",
@@ -158,7 +158,7 @@ void icp_daemon_tell(icp_daemon_t *daemon)
 	}
 	icp_notify(&daemon->notify,
 		"STATUS=%s%sgeneration %" PRIu64 ", sequence %" PRIu64
-		"; %zu feeds in the spool, %zu of them wait%s\n",
+		"; feeds in the spool: %zu, waiting: %zu%s\n",
 		state->paused ? "Paused; " : "", state->stale ? "Data is too old; " : "",
 		daemon->info.generation, daemon->info.sequence, state->depth, state->waiting, what);
 }

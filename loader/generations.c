@@ -16,6 +16,7 @@
 #define NUMBER_DIGITS 10
 #define LOCK_NAME "lock"
 #define LOCK_FILE_SIZE ((off_t)128 * 1024) /*!< Over what LMDB needs for ICP_STORE_READERS. */
+#define LOOKS_MAX 8                        /* Commits do not come so fast. */
 #define NEW_LINK ICP_STORE_CURRENT ".tmp"
 #define DATA_SUFFIX ".mdb"
 #define DATA_LOCK_SUFFIX ".mdb-lock"
@@ -277,6 +278,51 @@ int icp_generations_info(const char *store, uint64_t number, icp_store_info_t *i
 		*info = reader.info;
 		*size = icp_store_size(reader.store);
 		icp_reader_close(&reader);
+	}
+	return ret;
+}
+
+/*! Reads what it says in a snapshot that nothing keeps; again, if a commit came meanwhile. */
+static int look(icp_store_t *store, icp_store_info_t *info, icp_diag_t *diag)
+{
+	icp_reader_t reader;
+	bool holds = false;
+	int ret = icp_reader_init(&reader, store, diag);
+	if (ret != ICP_EOK) {
+		return ret;
+	}
+	for (int i = 0; i < LOOKS_MAX && ret == ICP_EOK && !holds; i++) {
+		ret = icp_reader_begin(&reader);
+		if (ret == ICP_EOK) {
+			*info = reader.info;
+			holds = icp_reader_holds(&reader);
+			icp_reader_end(&reader);
+		}
+	}
+	icp_reader_deinit(&reader);
+	if (ret == ICP_EOK && !holds) {
+		ret = ICP_EBUSY;
+	}
+	return ret == ICP_EOK ? ret : icp_fail(diag, ret, "no snapshot: %s", icp_strerror(ret));
+}
+
+int icp_generations_look(const char *store, uint64_t number, icp_store_info_t *info, uint64_t *size,
+	icp_diag_t *diag)
+{
+	icp_store_t *opened = NULL;
+	int ret;
+	if (number == 0) {
+		ret = icp_store_open_slotless(&opened, store, diag);
+	} else {
+		char *path = make_path(store, number);
+		ret = path != NULL ? icp_store_open_file_slotless(&opened, path, diag)
+				   : icp_fail(diag, ICP_ENOMEM, "%s: out of memory", store);
+		free(path);
+	}
+	if (ret == ICP_EOK) {
+		*size = icp_store_size(opened);
+		ret = look(opened, info, diag);
+		icp_store_unref(opened);
 	}
 	return ret;
 }

@@ -64,6 +64,13 @@ int icp_generations_info(const char *store, uint64_t number, icp_store_info_t *i
 	icp_diag_t *diag);
 
 /*!
+ * \brief The same without LMDB's lock file, for a process that must outlive whatever becomes of
+ * that. \retval those of icp_generations_info
+ */
+int icp_generations_look(const char *store, uint64_t number, icp_store_info_t *info, uint64_t *size,
+	icp_diag_t *diag);
+
+/*!
  * \brief The path of a generation under construction, with its lock file made in full size, so that
  *        no reader finds the disk full; freed by the caller.
  * \retval ICP_EOK, ICP_ESYS, ICP_ENOMEM

@@ -17,7 +17,7 @@ static void read_store(icp_observed_t *observed, const char *store)
 {
 	icp_diag_t *diag = &observed->store_diag;
 	icp_fault_enter();
-	observed->store_code = icp_status_read(&observed->status, store, diag);
+	observed->store_code = icp_status_read_apart(&observed->status, store, diag);
 	if (observed->store_code == ICP_EOK && observed->status.code != ICP_EOK) {
 		observed->store_code = observed->status.code;
 		*diag = observed->status.diag;

@@ -122,7 +122,12 @@ int icp_report_rollback(const icp_rollback_result_t *result, bool json, FILE *ou
 		", %" PRIu64 " rows, %" PRIu64 " permissions gained, %" PRIu64 " lost\n",
 		info->generation, result->from, info->sequence, info->rows, result->gained,
 		result->lost);
-	if (info->sequence < result->from_sequence) {
+	if (info->sequence + 1 == result->from_sequence) {
+		fprintf(out,
+			"delta %" PRIu64
+			" was applied to the other one only: give it again if it is good\n",
+			result->from_sequence);
+	} else if (info->sequence < result->from_sequence) {
 		fprintf(out,
 			"deltas %" PRIu64 " to %" PRIu64
 			" were applied to the other one only: give them again if they are good\n",

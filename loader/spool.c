@@ -154,17 +154,6 @@ int icp_spool_refresh(icp_spool_t *spool, bool *replaced, icp_diag_t *diag)
 	return ret;
 }
 
-/*! Whether a feed that was to leave is another one by now. What is left of it while it is moved is
- * not: its files go one by one, the manifest last. */
-static bool is_replaced(const icp_spool_feed_t *old, const icp_spool_feed_t *feed)
-{
-	bool rewritten = feed->manifest.size != old->manifest.size ||
-			 !icp_spool_same_time(&feed->manifest.modified, &old->manifest.modified);
-	return feed->manifest.inode != old->manifest.inode ||
-	       (feed->feed.inode != 0 && feed->feed.inode != old->feed.inode) ||
-	       (rewritten && memcmp(feed->sha256, old->sha256, sizeof feed->sha256) != 0);
-}
-
 /*! A move of one that was replaced must not go on with the other, by a later daemon neither. */
 static void forget_move(const icp_spool_t *spool, const char *base)
 {
@@ -199,7 +188,7 @@ static void renew(
 	if (old == NULL) {
 		return;
 	}
-	if (old->leaves && (feed->state == ICP_SPOOL_UNREAD || !is_replaced(old, feed))) {
+	if (old->leaves && (feed->state == ICP_SPOOL_UNREAD || !icp_spool_is_replaced(old, feed))) {
 		keep(feed, old);
 		return;
 	}

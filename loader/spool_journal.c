@@ -34,6 +34,44 @@ static bool read_hex(uint8_t digest[ICP_SHA256_SIZE], const char *text)
 	return true;
 }
 
+static json_t *pack_stamp(const icp_spool_stamp_t *stamp)
+{
+	return json_pack("[I, I, I, I]", (json_int_t)stamp->inode, (json_int_t)stamp->size,
+		(json_int_t)stamp->modified.tv_sec, (json_int_t)stamp->modified.tv_nsec);
+}
+
+static bool unpack_stamp(icp_spool_stamp_t *stamp, json_t *array)
+{
+	json_int_t inode;
+	json_int_t size;
+	json_int_t seconds;
+	json_int_t nanoseconds;
+	if (json_unpack(array, "[I, I, I, I !]", &inode, &size, &seconds, &nanoseconds) != 0) {
+		return false;
+	}
+	*stamp = (icp_spool_stamp_t){
+		.inode = (ino_t)inode,
+		.size = (off_t)size,
+		.modified = {.tv_sec = (time_t)seconds, .tv_nsec = (long)nanoseconds},
+	};
+	return true;
+}
+
+static json_t *pack_moving(const icp_spool_journal_t *journal, const char *sha256)
+{
+	json_t *object = json_pack("{s:s, s:s, s:s}", "moving", journal->base, "to",
+		icp_spool_place_name(journal->place), "as", journal->as);
+	if (object != NULL && journal->known &&
+		(json_object_set_new(object, "sha256", json_string(sha256)) != 0 ||
+			json_object_set_new(object, "manifest", pack_stamp(&journal->manifest)) !=
+				0 ||
+			json_object_set_new(object, "feed", pack_stamp(&journal->feed)) != 0)) {
+		json_decref(object);
+		return NULL;
+	}
+	return object;
+}
+
 int icp_spool_journal_write(int directory, const icp_spool_journal_t *journal)
 {
 	char sha256[2 * ICP_SHA256_SIZE + 1];
@@ -43,8 +81,7 @@ int icp_spool_journal_write(int directory, const icp_spool_journal_t *journal)
 			? json_pack("{s:s, s:s, s:I, s:I}", "loading", journal->base, "sha256",
 				  sha256, "sequence", (json_int_t)journal->sequence, "generation",
 				  (json_int_t)journal->generation)
-			: json_pack("{s:s, s:s, s:s}", "moving", journal->base, "to",
-				  icp_spool_place_name(journal->place), "as", journal->as);
+			: pack_moving(journal, sha256);
 	char *text = object != NULL ? json_dumps(object, JSON_COMPACT) : NULL;
 	json_decref(object);
 	if (text == NULL) {
@@ -76,16 +113,14 @@ static bool take_loading(icp_spool_journal_t *journal, json_t *object)
 	return true;
 }
 
-/*! What a feed is called at its place may be longer than in the spool. */
-static bool take_as(icp_spool_journal_t *journal, const char *as)
+/*! Which feed it is, if that is said. */
+static bool take_identity(
+	icp_spool_journal_t *journal, const char *sha256, json_t *manifest, json_t *feed)
 {
-	size_t length = strlen(as);
-	if (length < 5 || length >= sizeof journal->as || as[0] == '.' || strchr(as, '/') != NULL ||
-		strcmp(as + length - 4, ".csv") != 0) {
-		return false;
-	}
-	memcpy(journal->as, as, length + 1);
-	return true;
+	journal->known = sha256 != NULL || manifest != NULL || feed != NULL;
+	return !journal->known || (sha256 != NULL && read_hex(journal->sha256, sha256) &&
+					  unpack_stamp(&journal->manifest, manifest) &&
+					  unpack_stamp(&journal->feed, feed));
 }
 
 static bool take_moving(icp_spool_journal_t *journal, json_t *object)
@@ -93,10 +128,14 @@ static bool take_moving(icp_spool_journal_t *journal, json_t *object)
 	const char *base;
 	const char *place;
 	const char *as;
-	if (json_unpack(object, "{s:s, s:s, s:s !}", "moving", &base, "to", &place, "as", &as) !=
-			0 ||
+	const char *sha256 = NULL;
+	json_t *manifest = NULL;
+	json_t *feed = NULL;
+	if (json_unpack(object, "{s:s, s:s, s:s, s?s, s?o, s?o !}", "moving", &base, "to", &place,
+		    "as", &as, "sha256", &sha256, "manifest", &manifest, "feed", &feed) != 0 ||
 		!icp_spool_base(base, journal->base) || strcmp(base, journal->base) != 0 ||
-		!take_as(journal, as)) {
+		!icp_spool_base(as, journal->as) || strcmp(as, journal->as) != 0 ||
+		!take_identity(journal, sha256, manifest, feed)) {
 		return false;
 	}
 	journal->what = ICP_SPOOL_MOVING;

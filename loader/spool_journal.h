@@ -11,13 +11,17 @@ enum icp_spool_what { ICP_SPOOL_LOADING, ICP_SPOOL_MOVING };
 typedef struct {
 	enum icp_spool_what what;
 	char base[ICP_SPOOL_BASE_MAX + 1];
+	uint8_t sha256[ICP_SHA256_SIZE]; /*!< By its manifest. */
 	/*! With ICP_SPOOL_LOADING: */
-	uint8_t sha256[ICP_SHA256_SIZE];
 	uint64_t sequence;
 	uint64_t generation;
 	/*! With ICP_SPOOL_MOVING: */
 	enum icp_spool_place place;
-	char as[ICP_SPOOL_BASE_MAX + 32];
+	bool known; /*!< Which feed it is is said by the sum and the stamps, without modes and the
+		     * times of changes. */
+	icp_spool_stamp_t manifest;
+	icp_spool_stamp_t feed;
+	char as[ICP_SPOOL_BASE_MAX + 1];
 } icp_spool_journal_t;
 
 /*! \return 0; -1 and errno */

@@ -141,6 +141,21 @@ bool icp_spool_is_same(const icp_spool_feed_t *a, const icp_spool_feed_t *b)
 	       icp_spool_same_stamp(&a->feed, &b->feed) && a->suffix == b->suffix;
 }
 
+bool icp_spool_is_replaced(const icp_spool_feed_t *old, const icp_spool_feed_t *feed)
+{
+	bool rewritten = feed->manifest.size != old->manifest.size ||
+			 !icp_spool_same_time(&feed->manifest.modified, &old->manifest.modified);
+	bool moved = feed->feed.inode == 0;
+	if (!moved && (feed->feed.inode != old->feed.inode || feed->feed.size != old->feed.size)) {
+		return true;
+	}
+	if (feed->manifest.inode == 0) {
+		return false;
+	}
+	return feed->manifest.inode != old->manifest.inode ||
+	       (rewritten && memcmp(feed->sha256, old->sha256, sizeof feed->sha256) != 0);
+}
+
 void icp_spool_look_at(const icp_spool_t *spool, enum icp_spool_place place, icp_spool_feed_t *feed,
 	icp_diag_t *diag)
 {

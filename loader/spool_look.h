@@ -15,6 +15,13 @@ size_t icp_spool_take_stamps(const icp_spool_t *spool, icp_spool_feed_t *feed);
 bool icp_spool_is_same(const icp_spool_feed_t *a, const icp_spool_feed_t *b);
 
 /*!
+ * \brief Whether a feed that was to leave is another one by now. What is left of it while it is
+ * moved is not: its files go one by one, the manifest last. \param old  its stamps, of which modes
+ * and times of changes may be missing, and its manifest's sum
+ */
+bool icp_spool_is_replaced(const icp_spool_feed_t *old, const icp_spool_feed_t *feed);
+
+/*!
  * \brief Reads the manifest, and sets the feed's state and what the manifest says.
  * \param feeds  as icp_spool_take_stamps counted them
  * \param diag   says why, when it is wrong or unread

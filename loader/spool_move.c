@@ -13,6 +13,7 @@
 #include "core/time.h"
 #include "loader/spool_file.h"
 #include "loader/spool_journal.h"
+#include "loader/spool_look.h"
 
 #define TRIES_MAX 1000 /* Names that are tried for one that is taken. */
 
@@ -41,12 +42,11 @@ static bool is_taken(int directory, const char *base)
 }
 
 /*! Finds a base that is free: as it is, or with the time in it. */
-static bool find_base(
-	int directory, const char *base, int64_t now, char as[ICP_SPOOL_BASE_MAX + 32])
+static bool find_base(int directory, const char *base, int64_t now, char as[ICP_SPOOL_BASE_MAX + 1])
 {
 	char time[ICP_TIME_TEXT_MAX];
 	char mark[ICP_TIME_TEXT_MAX + 8];
-	snprintf(as, ICP_SPOOL_BASE_MAX + 32, "%s", base);
+	snprintf(as, ICP_SPOOL_BASE_MAX + 1, "%s", base);
 	icp_time_format(now, time);
 	for (int i = 0; i < TRIES_MAX && is_taken(directory, as); i++) {
 		snprintf(mark, sizeof mark, "%.4s%.2s%.5s%.2s%.2s", time, time + 5, time + 8,
@@ -116,6 +116,33 @@ void icp_spool_forget(const icp_spool_t *spool)
 	unlinkat(spool->directory, ICP_SPOOL_JOURNAL, 0);
 }
 
+/*! Whether what lies there is not what a journal tells of: another one came while no daemon was
+ * there to see it. */
+static bool is_other(const icp_spool_t *spool, icp_spool_journal_t *journal)
+{
+	icp_spool_feed_t feed = {.base = journal->base};
+	icp_spool_feed_t old = {.manifest = journal->manifest, .feed = journal->feed};
+	memcpy(old.sha256, journal->sha256, sizeof old.sha256);
+	if (!journal->known) {
+		return false;
+	}
+	icp_spool_judge(spool, &feed, icp_spool_take_stamps(spool, &feed), NULL);
+	return icp_spool_is_replaced(&old, &feed);
+}
+
+/*! The report goes to what was moved of the feed, if anything was. */
+static void give_up_move(const icp_spool_t *spool, const icp_spool_journal_t *journal)
+{
+	char report[NAME_MAX + 1];
+	int to = spool->places[journal->place];
+	snprintf(report, sizeof report, "%s" ICP_SPOOL_REPORT, journal->as);
+	if (!is_taken(to, journal->as) ||
+		renameat(spool->directory, ICP_SPOOL_REPORT, to, report) != 0) {
+		unlinkat(spool->directory, ICP_SPOOL_REPORT, 0);
+	}
+	icp_spool_forget(spool);
+}
+
 int icp_spool_recover(const icp_spool_t *spool, icp_spool_loading_t *loading, icp_diag_t *diag)
 {
 	icp_spool_journal_t journal;
@@ -130,6 +157,10 @@ int icp_spool_recover(const icp_spool_t *spool, icp_spool_loading_t *loading, ic
 		loading->generation = journal.generation;
 		return ICP_EOK;
 	}
+	if (is_other(spool, &journal)) {
+		give_up_move(spool, &journal);
+		return ICP_EOK;
+	}
 	if (move_all(spool, journal.base, spool->places[journal.place], journal.as) != 0) {
 		return failed(spool, journal.base, diag);
 	}
@@ -138,7 +169,7 @@ int icp_spool_recover(const icp_spool_t *spool, icp_spool_loading_t *loading, ic
 }
 
 int icp_spool_choose_base(const icp_spool_t *spool, const char *base, enum icp_spool_place place,
-	int64_t now, char as[ICP_SPOOL_BASE_MAX + 32], icp_diag_t *diag)
+	int64_t now, char as[ICP_SPOOL_BASE_MAX + 1], icp_diag_t *diag)
 {
 	icp_spool_journal_t journal;
 	/* A move that failed half-way goes on under the name that it began with. */
@@ -155,7 +186,7 @@ int icp_spool_choose_base(const icp_spool_t *spool, const char *base, enum icp_s
 
 int icp_spool_move(const icp_spool_t *spool, const icp_spool_feed_t *feed,
 	enum icp_spool_place place, const char *report, int64_t now,
-	char as[ICP_SPOOL_BASE_MAX + 32], icp_diag_t *notice, icp_diag_t *diag)
+	char as[ICP_SPOOL_BASE_MAX + 1], icp_diag_t *notice, icp_diag_t *diag)
 {
 	int to = spool->places[place];
 	icp_spool_journal_t journal;
@@ -164,7 +195,14 @@ int icp_spool_move(const icp_spool_t *spool, const icp_spool_feed_t *feed,
 	if (ret != ICP_EOK) {
 		return ret;
 	}
-	journal = (icp_spool_journal_t){.what = ICP_SPOOL_MOVING, .place = place};
+	journal = (icp_spool_journal_t){
+		.what = ICP_SPOOL_MOVING,
+		.place = place,
+		.known = true,
+		.manifest = feed->manifest,
+		.feed = feed->feed,
+	};
+	memcpy(journal.sha256, feed->sha256, sizeof journal.sha256);
 	snprintf(journal.base, sizeof journal.base, "%s", feed->base);
 	snprintf(journal.as, sizeof journal.as, "%s", as);
 	/* The report is there before the journal speaks of it. Without room for either the move may

@@ -5,12 +5,14 @@
  * A feed and its manifest are two files, and a load is a third thing that happens or does not. So
  * what is about to be done is written down first, in SPOOL/.journal:
  *
- *   "loading"  a full feed is being loaded. Whether a delta was applied is told by its sequence; a
+ * "loading": a full feed is being loaded. Whether a delta was applied is told by its sequence; a
  * full feed may be loaded twice, which would cost the generation that a rollback needs. By the
- *              generation that was current before, and the sequence of the one that is, the next
- *              daemon finds out that it was.
- *   "moving"   the files of a feed are being renamed: the next daemon renames what is left. Its
- * report lies in SPOOL/.report until then.
+ * generation that was current before, and the sequence of the one that is, the next daemon finds
+ * out that it was.
+ *
+ * "moving": the files of a feed are being renamed. The next daemon renames what is left, unless
+ * that is another feed by then: by sum and stamps the journal says which one it was. Its report
+ * lies in SPOOL/.report until then.
  *
  * One thread.
  */
@@ -55,7 +57,7 @@ int icp_spool_recover(const icp_spool_t *spool, icp_spool_loading_t *loading, ic
  */
 int icp_spool_move(const icp_spool_t *spool, const icp_spool_feed_t *feed,
 	enum icp_spool_place place, const char *report, int64_t now,
-	char as[ICP_SPOOL_BASE_MAX + 32], icp_diag_t *notice, icp_diag_t *diag);
+	char as[ICP_SPOOL_BASE_MAX + 1], icp_diag_t *notice, icp_diag_t *diag);
 
 /*!
  * \brief The base under which icp_spool_move puts a feed into a place, with the same time.
@@ -63,7 +65,7 @@ int icp_spool_move(const icp_spool_t *spool, const icp_spool_feed_t *feed,
  * \retval ICP_ESYS  there is none left
  */
 int icp_spool_choose_base(const icp_spool_t *spool, const char *base, enum icp_spool_place place,
-	int64_t now, char as[ICP_SPOOL_BASE_MAX + 32], icp_diag_t *diag);
+	int64_t now, char as[ICP_SPOOL_BASE_MAX + 1], icp_diag_t *diag);
 
 /*!
  * \brief Finds where a feed lies that left the spool.

@@ -74,8 +74,16 @@ bool icp_spool_base_in(
 	return icp_spool_base(name, base);
 }
 
-void icp_spool_rename(const char *base, const char *mark, char other[ICP_SPOOL_BASE_MAX + 32])
+void icp_spool_rename(const char *base, const char *mark, char other[ICP_SPOOL_BASE_MAX + 1])
 {
 	size_t length = strlen(base) - strlen(CSV);
-	snprintf(other, ICP_SPOOL_BASE_MAX + 32, "%.*s~%s" CSV, (int)length, base, mark);
+	size_t room = ICP_SPOOL_BASE_MAX - strlen("~" CSV) - strlen(mark);
+	if (length > room) {
+		length = room;
+		/* Not in the midst of a character. */
+		while ((base[length] & 0xC0) == 0x80) {
+			length--;
+		}
+	}
+	snprintf(other, ICP_SPOOL_BASE_MAX + 1, "%.*s~%s" CSV, (int)length, base, mark);
 }

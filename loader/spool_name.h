@@ -8,7 +8,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/*! Octets of a base, without NUL: what is added to it in done/ and rejected/ must fit. */
+/*! Octets of a base, without NUL, also in done/ and rejected/: what is added must fit into a name.
+ */
 #define ICP_SPOOL_BASE_MAX 220
 #define ICP_SPOOL_SUFFIXES 4
 
@@ -48,8 +49,8 @@ bool icp_spool_base_in(
 	const char *name, enum icp_spool_place *place, char base[ICP_SPOOL_BASE_MAX + 1]);
 
 /*!
- * \brief Another base for one that is taken: with a mark put before ".csv".
- * \param base  as icp_spool_base gives it
- * \param mark  at most 24 octets
+ * \brief Another base for one that is taken: with a mark put before ".csv", and cut before that
+ * where it would be too long for a base. \param base  as icp_spool_base gives it \param mark  at
+ * most 24 octets
  */
-void icp_spool_rename(const char *base, const char *mark, char other[ICP_SPOOL_BASE_MAX + 32]);
+void icp_spool_rename(const char *base, const char *mark, char other[ICP_SPOOL_BASE_MAX + 1]);

@@ -7,8 +7,13 @@
 
 #include "core/time.h"
 #include "loader/audit.h"
+#include "loader/readers.h"
 
-static int read_kept(icp_status_t *status, const char *store, icp_diag_t *diag)
+/*! icp_generations_info or icp_generations_look */
+typedef int (*look_t)(const char *store, uint64_t number, icp_store_info_t *info, uint64_t *size,
+	icp_diag_t *diag);
+
+static int read_kept(icp_status_t *status, const char *store, look_t look, icp_diag_t *diag)
 {
 	uint64_t *numbers;
 	size_t count;
@@ -23,7 +28,7 @@ static int read_kept(icp_status_t *status, const char *store, icp_diag_t *diag)
 	}
 	for (size_t i = 0; i < count; i++) {
 		icp_kept_t kept = {.number = numbers[i]};
-		kept.code = icp_generations_info(store, kept.number, &kept.info, &kept.size, NULL);
+		kept.code = look(store, kept.number, &kept.info, &kept.size, NULL);
 		kept.current = status->code == ICP_EOK && kept.number == status->info.generation;
 		/* A loader may have removed it since the list was made. */
 		if (kept.code != ICP_ENOSTORE) {
@@ -60,6 +65,19 @@ static int read_current(icp_status_t *status, const char *store, icp_diag_t *dia
 	return ICP_EOK;
 }
 
+/*! The same, without the lock file. */
+static int look_at_current(icp_status_t *status, const char *store, icp_diag_t *diag)
+{
+	status->code = icp_generations_look(store, 0, &status->info, &status->size, &status->diag);
+	if (status->code == ICP_ENOSTORE) {
+		return icp_fail(diag, status->code, "%s", status->diag.text);
+	}
+	if (status->code == ICP_EOK) {
+		status->code = icp_readers_count(store, &status->readers, &status->diag);
+	}
+	return ICP_EOK;
+}
+
 static bool has_pending(const char *store)
 {
 	char *path;
@@ -76,7 +94,15 @@ int icp_status_read(icp_status_t *status, const char *store, icp_diag_t *diag)
 	*status = (icp_status_t){.kept = NULL};
 	int ret = read_current(status, store, diag);
 	status->audit_pending = has_pending(store);
-	return ret == ICP_EOK ? read_kept(status, store, diag) : ret;
+	return ret == ICP_EOK ? read_kept(status, store, icp_generations_info, diag) : ret;
+}
+
+int icp_status_read_apart(icp_status_t *status, const char *store, icp_diag_t *diag)
+{
+	*status = (icp_status_t){.kept = NULL};
+	int ret = look_at_current(status, store, diag);
+	status->audit_pending = has_pending(store);
+	return ret == ICP_EOK ? read_kept(status, store, icp_generations_look, diag) : ret;
 }
 
 void icp_status_deinit(icp_status_t *status)

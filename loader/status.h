@@ -35,6 +35,12 @@ typedef struct {
  */
 int icp_status_read(icp_status_t *status, const char *store, icp_diag_t *diag);
 
+/*!
+ * \brief The same for a process that must outlive whatever becomes of LMDB's lock file: it does not
+ *        open that, and has the readers counted by a child.
+ */
+int icp_status_read_apart(icp_status_t *status, const char *store, icp_diag_t *diag);
+
 void icp_status_deinit(icp_status_t *status);
 
 /*! \brief Seconds since the data's time, or since the build when that is not known. */

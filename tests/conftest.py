@@ -5,7 +5,7 @@ ICP_BUILD        build directory with db-tools/icpgate, loader/icpgate-load, mod
 ICP_UNBOUND      Unbound daemon with the dynlib module (tests/e2e only)
 ICP_NSD          NSD daemon; default: the one in PATH or /usr/sbin (tests/e2e only)
 ICP_POSTGRES     directory of a PostgreSQL server's programs; default: the newest one installed by Debian
-                 (tests/tools only)
+                 (tests/tools and tests/e2e only)
 ICP_PRELOAD      library that Unbound is started with: that of a sanitizer, for a module built with it
 ICP_PROMTOOL     promtool; default: the one in PATH, else what tools/get-promtool unpacks (tests/e2e only).
                  If Prometheus itself stands beside it, that is tested with too

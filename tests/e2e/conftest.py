@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 import pytest
 
+from filing_fixtures import make_filings, make_server  # noqa: F401 pylint: disable=unused-import
 from leaks import Tally
 from world import running_world
 

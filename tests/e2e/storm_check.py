@@ -7,18 +7,24 @@ first time.
 """
 
 import itertools
+import math
+import time
 from collections import Counter
 from typing import NamedTuple
 
 import dns.message
 import dns.rcode
 
-from world import ABROAD, BLOCK4, LEASE, OURS
+from world import ABROAD, BLOCK4, LEASE, LOOK, OURS
 
 SHOWN = 20
 # The longest that a query may take: more than ten times what it does with a sanitizer on two loaded
 # cores, and little enough that a bound of a lease and this still says something.
 LATEST = 2
+
+# A loader that was killed behind the link's change has not told so in the old generation; then the
+# resolver finds out by its own look.
+UNTOLD = LOOK + 0.5
 
 
 class Change(NamedTuple):
@@ -49,6 +55,35 @@ class Timeline:
                 ended = answer.sent if is_last else changes[at + 1].end
                 ages[changes[at].permitted] = max(0, answer.sent - ended)
         return ages
+
+
+class History:
+    """What was published, and when: by sequence, which only grows."""
+
+    def __init__(self):
+        self.flips = []
+        self.dropped = []
+        self.had = []
+
+    def flip(self, sequence, domain, permitted):
+        self.flips.append((sequence, domain, permitted))
+
+    def drop(self, sequence):
+        """From now on a feed is there that may bring the store to this sequence."""
+        self.dropped.append((sequence, time.monotonic()))
+
+    def has(self, sequence):
+        """By now the store has this sequence."""
+        self.had.append((sequence, time.monotonic() + UNTOLD))
+
+    def take_changes(self):
+        """In the order of their sequences; what was taken is forgotten."""
+        for sequence, domain, permitted in self.flips:
+            begin, end = (
+                min((at for s, at in times if s >= sequence), default=math.inf)
+                for times in (self.dropped, self.had))
+            yield domain, Change(begin, end, permitted)
+        self.__init__()
 
 
 class Span(NamedTuple):

@@ -3,36 +3,21 @@
 daemon is killed meanwhile."""
 
 import pytest
-import yaml
 
 from feeds import Row
-from gate_daemon import Daemon, state_of, upsert
+from gate_daemon import state_of, upsert
 from harness import wait_until
+from site_daemon import SiteDaemon
 from world import BLOCK4, LEASE, OURS, SLACK
 
 NAMES = ["filed", "late", "next", "night", "gone"]
 
 
-class Gate(Daemon):
-    """A daemon that feeds the store of a world."""
-
-    def __init__(self, world):
-        self.world = world
-        super().__init__(world.site.commands)
-
-    def configure(self, **changes):
-        """The resolver's configuration, with a section for the daemon."""
-        self.settings.update(changes)
-        settings = yaml.safe_load(self.world.site.conf.read_text(encoding="utf-8"))
-        self.conf.write_text(yaml.safe_dump({**settings, "daemon": self.settings}),
-                             encoding="utf-8")
-
-
 @pytest.fixture(name="gate")
 def make_gate(start_world):
     with start_world(cn=[f"{name} A {OURS}" for name in NAMES], load=False) as world:
-        gate = Gate(world)
-        gate.store.path = world.site.store
+        gate = SiteDaemon(world.site)
+        gate.world = world
         gate.start()
         try:
             yield gate

@@ -1,18 +1,16 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """What once went wrong: ways past the module, and what it costs to go through it."""
 
-import os
-import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from pathlib import Path
 
 import dns.message
 import dns.query
 import dns.rcode
 import pytest
 
+from clock import Clock
 from harness import Nsd, Relay, Unbound, holds_for, start, wait_until
 from leak_checks import AFTER_LEASE, SERVED, assert_stale
 from test_dnssec import APEX, signed_zone
@@ -35,22 +33,8 @@ AT_ONCE = 0.3
 LONG_TTL = 3600
 
 
-class Clock:
-    """The clock of the resolvers that are started while it is installed."""
-
-    def __init__(self, directory):
-        self.path = directory / "clock"
-        self.write(0)
-        self.shim = directory / "clock_shim.so"
-        source = Path(__file__).with_name("clock_shim.c")
-        compiler = os.environ.get("CC", "gcc").split()
-        command = [*compiler, "-shared", "-fPIC", "-O1", "-o", self.shim, source]
-        subprocess.run(command, check=True)
-
-    def write(self, seconds):
-        self.path.touch()
-        with open(self.path, "r+b") as file:
-            file.write(seconds.to_bytes(8, "little"))
+class ResolverClock(Clock):
+    """That of resolvers."""
 
     def move(self, unbound, seconds):
         """Sets it to so many seconds ahead of the machine's."""
@@ -60,15 +44,13 @@ class Clock:
         unbound.control("status")
 
     def install(self, monkeypatch):
-        # A sanitizer's library must be the first.
-        preload = f"{os.environ.get('ICP_PRELOAD', '')} {self.shim}".strip()
-        monkeypatch.setenv("ICP_PRELOAD", preload)
+        monkeypatch.setenv("ICP_PRELOAD", self.preload)
         monkeypatch.setenv("ICP_CLOCK", str(self.path))
 
 
 @pytest.fixture(scope="module")
 def compiled_clock(tmp_path_factory):
-    return Clock(tmp_path_factory.mktemp("clock"))
+    return ResolverClock(tmp_path_factory.mktemp("clock"))
 
 
 @pytest.fixture

@@ -6,98 +6,54 @@ ICP_STORM  full: 1,000 deltas and 20 full feeds, some minutes (make soak); defau
            fewer with a sanitizer
 """
 
-import itertools
 import os
 import random
 import time
-from collections import deque
 from contextlib import ExitStack
 
 import pytest
 
-from asker import Asker, Rounds
+from asker import Rounds
 from feeds import (
     DONE,
     Delta,
     FeedWriter,
     Full,
     Model,
-    Row,
-    Store,
     apply,
     check_audit,
     check_files,
     check_store,
     permits,
 )
-from harness import Nsd, Unbound, start
-from storm_check import Change, Checker, Timeline
-from world import ABROAD, OURS, Site, zone
+from storm_check import Change
+from storm_world import FLIPPING, StormWorld, filed, first_state
 
 SEED = int(os.environ.get("ICP_SEED", "20261123"))
 DELTAS, FULLS = (60, 3) if os.environ.get("ICP_PRELOAD") else (150, 5)
 if os.environ.get("ICP_STORM") == "full":
     DELTAS, FULLS = 1000, 20
-# Others, so that there is something to build; one of a hundred is asked for, too.
-STEADY = 3000
-FLIPPING = [f"flip{n}.cn" for n in range(45)]
-FOREIGN = {f"far{n}.abroad.cn" for n in range(5)}
-CN = [f"* A {OURS}", f"*.abroad A {ABROAD}"]
 # A file may grow to so much of what it was when it was built, and that many octets.
 GROWTH, ROOM = 2, 1 << 18
 # The current generation and those kept, which is what `--keep` is without being given.
 KEPT = 3
 
 
-def entity(domain):
-    return f"京ICP备{int(domain[4:-3]) + 10**7}号"
-
-
-def filed(domain):
-    return Row(domain, "qcloud", "filed", f"{entity(domain)}-1")
-
-
-class Storm:
-    """The store, its model, and the resolver; changes one after the other."""
+class Storm(StormWorld):
+    """The store and its model; changes one after the other."""
 
     def __init__(self, stack, directory, commands, module):
-        self.random = random.Random(SEED)
-        nsd = start(stack, Nsd(directory, {"cn": zone("cn", CN)}))
-        site = Site(commands, directory, [])
-        self.store = Store(commands, site.store)
+        super().__init__(stack, directory, commands, random.Random(SEED))
         self.feeds = FeedWriter(directory)
         self.model = Model()
-        rows = [
-            Row(f"steady{n}.cn", "qcloud", ["filed", "pending"][n % 2], f"京ICP备{n + 1}号-1")
-            for n in range(STEADY)
-        ]
-        rows += [filed(domain) for domain in FLIPPING[::2]]
-        self.asked_steady = [row.domain for row in rows[:STEADY:211]]
-        state = {row.key: row for row in rows}
+        state = first_state()
         self.load(Full(self.feeds.full(state, 1), state, 1))
-        domains = [*FLIPPING, *self.asked_steady]
-        self.timeline = Timeline({domain: self.is_permitted(domain) for domain in domains})
-        self.checker = Checker(self.timeline, FOREIGN)
-        stubs = [("cn", f"stub-addr: 127.0.0.1@{nsd.port}")]
-        lines = ["num-threads: 2"]
-        self.unbound = start(stack, Unbound(directory, stubs, module, site.conf, lines))
-        self.asker = Asker(self.unbound.port)
-        stack.callback(self.asker.close)
-        # Those at the end seldom change, and so live longer than any lease.
-        self.weights = [1 + 3 * (n < len(FLIPPING) // 3) for n in range(len(FLIPPING))]
-        self.counter = itertools.count()
-        self.answers = deque()
+        self.resolve(module, state, time.time())
         self.largest = (0, 0)
         self.fresh_size = 0
 
     def is_permitted(self, domain):
         return permits(self.model.state.get((domain, "qcloud")), time.time())
-
-    def names(self):
-        """Of a round: names that are cached, and names that nobody asked for yet."""
-        number = next(self.counter)
-        fresh = (f"fresh{number}.{domain}" for domain in FLIPPING[number % 3 :: 3])
-        return [*FLIPPING, *self.asked_steady, *FOREIGN, *fresh]
 
     def load(self, step):
         """Runs the loader, and lets the model follow."""
@@ -117,23 +73,8 @@ class Storm:
             self.timeline.add(domain, Change(begin, end, not before[domain]))
         self.answers.append(self.asker.ask(changed))
 
-    def operations(self):
-        """Flips some names, each way that there is."""
-        domains = set(self.random.choices(FLIPPING, self.weights, k=self.random.randrange(1, 5)))
-        for domain in sorted(domains):
-            if not self.is_permitted(domain):
-                yield "upsert", filed(domain)
-            else:
-                yield self.random.choice(
-                    [
-                        ("delete", domain, "qcloud"),
-                        ("deregister-entity", entity(domain)),
-                        ("upsert", filed(domain)._replace(status="transfer-cancelled")),
-                    ]
-                )
-
     def delta(self):
-        operations = list(self.operations())
+        operations = list(self.operations(self.model.state, time.time()))
         sequence = self.model.sequence + 1
         path = self.feeds.delta(operations, sequence)
         self.change(Delta((path, operations, sequence)))

@@ -5,6 +5,7 @@ from contextlib import ExitStack
 
 import pytest
 
+from filing_fixtures import make_filings, make_server  # noqa: F401 pylint: disable=unused-import
 from operator_tool import ROWS, Place, load, write_feed
 
 
@@ -39,29 +40,6 @@ def http_for_all(tmp_path_factory):
         made = Server(stack, tmp_path_factory.mktemp("http"))
         yield made
         assert made.fetch()[0] == 200
-
-
-@pytest.fixture(scope="session")
-def server():
-    """A PostgreSQL server."""
-    # Here, as other tests do without what it needs.
-    from postgres import Postgres  # pylint: disable=import-outside-toplevel
-
-    made = Postgres()
-    try:
-        made.start()
-        yield made
-    finally:
-        made.remove()
-
-
-@pytest.fixture
-def filings(server):
-    """An empty filing database, but for two providers."""
-    made = server.database()
-    made.provider("qcloud", "acloud")
-    yield made
-    made.close()
 
 
 @pytest.fixture

@@ -205,19 +205,24 @@ class FeedWriter:
         self.count = 0
 
     def write(self, kind, sequence, columns, lines, name=None):
-        lines = list(lines)
+        """lines: may be more than what fits into memory"""
         self.count += 1
+        rows = 0
         path = self.directory / (name or f"{kind}-{self.count}.csv")
         with open(path, "w", encoding="utf-8", newline="") as file:
             writer = csv.writer(file)
             writer.writerow(columns)
-            writer.writerows(lines)
+            for line in lines:
+                writer.writerow(line)
+                rows += 1
+        with open(path, "rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
         manifest = {
             "kind": kind,
             "sequence": sequence,
             "as_of": rfc3339(int(time.time())),
-            "rows": len(lines),
-            "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+            "rows": rows,
+            "sha256": digest,
         }
         path.with_name(path.name + ".json").write_text(json.dumps(manifest), encoding="utf-8")
         return path

@@ -202,9 +202,12 @@ class Daemon:
                 answer += piece
         return answer
 
+    def ctl_command(self):
+        return [*self.prefix, self.commands.icpgate, "-c", self.conf, "ctl"]
+
     def ctl(self, *arguments, expect=0):
         done = subprocess.run(
-            [*self.prefix, self.commands.icpgate, "-c", self.conf, "ctl", *map(str, arguments)],
+            [*self.ctl_command(), *map(str, arguments)],
             capture_output=True, encoding="utf-8", timeout=DEADLINE, check=False)
         assert done.returncode == expect, f"exit {done.returncode}: {done.stdout}{done.stderr}"
         assert "Sanitizer" not in done.stderr and "runtime error" not in done.stderr

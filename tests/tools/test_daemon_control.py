@@ -58,6 +58,7 @@ def test_rollback(daemon):
     daemon.ends_in("done", delta)
     text = daemon.ctl("rollback")
     assert "generation 1 is current again in place of 2" in text and "paused" in text
+    assert "deltas 2 to 3 were applied to the other one only" in text
     assert set(daemon.store.dump()) == {("a.cn", "qcloud")}
     status = daemon.status()
     assert status["paused"] == "rollback" and status["loads"]["rollback"]["done"] == 1
@@ -69,6 +70,8 @@ def test_rollback(daemon):
     # A delta that only the other generation had is given again.
     assert "sequence 3" in daemon.ctl("load", delta)
     assert {key[0] for key in daemon.store.dump()} == {"a.cn", "c.cn", "d.cn"}
+    daemon.ends_in("done", daemon.full(state_of("b.cn"), 4))
+    assert "delta 4 was applied to the other one only: give it again" in daemon.ctl("rollback")
     assert "no generation is kept" in daemon.ctl("rollback", expect=4)
 
 

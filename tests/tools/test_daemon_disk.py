@@ -6,6 +6,7 @@ import os
 
 import pytest
 
+from feeds import Store
 from gate_daemon import Daemon, filed, state_of, upsert, wait_until
 from test_full_disk import Disk, DiskStore
 
@@ -45,7 +46,6 @@ def test_a_full_disk(full_daemon):
             daemon.drop(path)
         daemon.disk.leave(pages)
         daemon.process.send_signal(1)
-        # Pause itself needs room, to be lifted none.
         daemon.ctl("resume")
         if pages == 0:
             daemon.says("No space left on device")
@@ -57,3 +57,61 @@ def test_a_full_disk(full_daemon):
         wait_until(daemon.is_empty, daemon.log)
     assert daemon.sequence() == sequence
     assert daemon.store.verify().returncode == 0
+
+
+def test_pauses_on_a_full_disk(full_daemon):
+    """They hold at once, and beyond the end of the daemon when there is room again."""
+    daemon = full_daemon
+    daemon.start()
+    daemon.disk.leave(0)
+    assert "ends with the daemon: make room in the spool" in daemon.ctl("pause")
+    assert daemon.status()["paused"] == "operator"
+    assert not (daemon.spool / ".paused").exists()
+    daemon.ctl("resume")
+    assert daemon.status()["paused"] is None
+    daemon.ctl("pause")
+    daemon.disk.make_room()
+    # It is tried once a minute, and when the configuration is read.
+    daemon.process.send_signal(1)
+    daemon.says("the pause is written down now")
+    assert daemon.ctl("pause") == "paused\n"
+    daemon.kill()
+    daemon.start()
+    assert daemon.status()["paused"] == "operator"
+
+
+def test_back_on_a_full_disk(full_daemon):
+    """A rollback needs room for its lines in the audit log, and none for the pause. What lies in done/
+    may go."""
+    daemon = full_daemon
+    daemon.start()
+    state = state_of("a.cn")
+    filler = {row.key: row for row in (filed(f"x{n}.cn") for n in range(800))}
+    daemon.ends_in("done", daemon.full({**state, **filler}, 1, "first.csv"))
+    daemon.ends_in("done", daemon.full({**state, **filler, **state_of("wrong.cn")}, 2, "wrong.csv"))
+    daemon.disk.leave(0)
+    text = daemon.ctl("rollback", expect=4)
+    assert "No space left on device" in text and "ends with the daemon" in text
+    assert daemon.status()["paused"] == "rollback"
+    (daemon.spool / "done" / "first.csv").unlink()
+    assert daemon.disk.free() >= 3
+    assert "generation 1 is current again" in daemon.ctl("rollback")
+    assert ("wrong.cn", "qcloud") not in daemon.store.dump()
+
+
+def test_back_where_the_spool_is_full(full_daemon):
+    daemon = full_daemon
+    store = daemon.outside / "store"
+    daemon.store = Store(daemon.commands, store)
+    daemon.start("--store", store)
+    daemon.ends_in("done", daemon.full(state_of("a.cn"), 1, "first.csv"))
+    daemon.ends_in("done", daemon.full(state_of("wrong.cn"), 2, "wrong.csv"))
+    daemon.disk.leave(0)
+    text = daemon.ctl("rollback")
+    assert "generation 1 is current again" in text and "ends with the daemon" in text
+    assert set(daemon.store.dump()) == {("a.cn", "qcloud")}
+    daemon.disk.make_room()
+    # A good end writes it down, too.
+    daemon.stop()
+    daemon.start("--store", store)
+    assert daemon.status()["paused"] == "rollback"

@@ -7,6 +7,7 @@ import random
 import shutil
 import signal
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -82,7 +83,7 @@ def test_a_gap_is_told(make_daemon):
     # The check is once a minute, and when the configuration is read.
     wait_until(lambda: (daemon.process.send_signal(signal.SIGHUP),
                         daemon.status()["spool"]["gap_late"])[1], daemon.log)
-    daemon.says("1 deltas wait, the first is 3: 2 is missing for longer than gap_after")
+    daemon.says("1 delta waits, the first is 3: 2 is missing for longer than gap_after")
     daemon.delta(upsert("c.cn"), 2)
     daemon.ends_in("done", "third.csv")
     assert not daemon.status()["spool"]["gap_late"]
@@ -263,7 +264,7 @@ def test_guard_and_force(daemon):
     assert daemon.names("rejected") == []
 
 
-def test_the_same_name_refused_twice(daemon):
+def test_refused_under_one_name(daemon):
     """Two are refused under one name, under which one was loaded before: the advice of each report, followed,
     loads the one that it lies beside."""
     state = {row.key: row for row in (filed(f"d{n}.cn") for n in range(300))}
@@ -283,6 +284,22 @@ def test_the_same_name_refused_twice(daemon):
     daemon.ends_in("done", report.stem)
     assert daemon.names("rejected") == ["night.csv"]
     assert "no such feed" in daemon.ctl("load", f"rejected/{report.stem}", expect=1)
+
+
+def test_a_long_name_every_night(daemon):
+    """What is put into a name that is taken makes it no longer than what an order takes."""
+    name = "n" * 216 + ".csv"
+    for sequence in (3, 2):
+        daemon.full(state_of("a.cn", f"n{sequence}.cn"), sequence, name)
+        wait_until(daemon.is_empty, daemon.log)
+    daemon.ends_in("done", name)
+    other = wait_until(lambda: daemon.names("rejected"), daemon.log)[0]
+    assert other == name
+    daemon.full(state_of("a.cn"), 1, name)
+    wait_until(lambda: len(daemon.names("rejected")) == 2 and daemon.is_empty(), daemon.log)
+    longest = max(daemon.names("rejected"))
+    assert "~" in longest and len(longest) == 220
+    assert "older than" in daemon.ctl("load", f"rejected/{longest}", "--force", expect=1)
 
 
 def test_rejected_unseen(daemon):
@@ -325,6 +342,26 @@ def test_crash_of_the_loader(make_daemon):
     daemon.says("ended by signal 11")
     daemon.ends_in("done", "f.csv")
     assert daemon.status()["loads"]["full"]["crashed"] == 1
+
+
+def test_a_feed_that_always_crashes_the_loader(daemon):
+    """By all appearance it is the feed: after five times in a row it is rejected."""
+    name = daemon.feeds.full(state_of(*(f"d{n}.cn" for n in range(50_000))), 2, "f.csv")
+    daemon.ctl("pause")
+    name = daemon.drop(name)
+    children = Path(f"/proc/{daemon.process.pid}/task/{daemon.process.pid}/children")
+    for crashes in range(1, 6):
+        # An order, so that nobody waits for another try.
+        order = subprocess.Popen([*daemon.ctl_command(), "load", name], stdout=subprocess.DEVNULL,
+                                 stderr=subprocess.PIPE, encoding="utf-8")
+        child = wait_until(children.read_text, daemon.log).split()[0]
+        os.kill(int(child), signal.SIGSEGV)
+        said = order.communicate(timeout=60)[1]
+        assert order.returncode == 4 and "ended by signal 11" in said, said
+        assert daemon.status()["loads"]["full"]["crashed"] == crashes
+        assert daemon.is_in("rejected", name) == (crashes == 5)
+    assert "ended by signal 11" in daemon.report("rejected", name)
+    assert daemon.sequence() == 1
 
 
 def test_a_store_that_fails(make_daemon):

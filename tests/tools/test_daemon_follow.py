@@ -134,3 +134,16 @@ def test_feeds_beside_it(following, filings):
     catches_up(following, filings)
     applied = following.delta(upsert("x.cn"), 1, "old.csv")
     following.ends_in("done", applied)
+
+
+def test_a_delta_waits_for_what_is_followed(following, filings):
+    """The store moves without the spool: what waits there is looked at then, not with the next minute."""
+    filings.filed("a.cn")
+    catches_up(following, filings)
+    applied = following.delta(upsert("b.cn"), filings.sequence() + 1, "applied.csv")
+    after = following.delta(upsert("c.cn"), filings.sequence() + 3, "after.csv")
+    following.ends_in("done", applied)
+    following.says(f"delta {filings.sequence() + 3} waits for {filings.sequence() + 2}")
+    filings.filed("b.cn", ordinal=2)
+    filings.filed("x.cn", ordinal=3)
+    wait_until(lambda: following.is_in("done", after), following.log, 30)

@@ -149,8 +149,8 @@ def test_a_full_feed_is_loaded_once(make_daemon):
     assert daemon.store.status()["generation"] == 2
 
 
-def sha256_of(daemon):
-    return json.loads((daemon.spool / "second.csv.json").read_text(encoding="utf-8"))["sha256"]
+def sha256_of(daemon, name="second.csv"):
+    return json.loads((daemon.spool / f"{name}.json").read_text(encoding="utf-8"))["sha256"]
 
 
 def test_a_move_is_ended(make_daemon):
@@ -169,3 +169,30 @@ def test_a_move_is_ended(make_daemon):
     assert daemon.report("rejected", "b~x.csv") == "why"
     assert daemon.is_empty() and not (daemon.spool / ".journal").exists()
     assert daemon.store.status()["generation"] == 1
+
+
+def test_a_feed_that_came_in_the_place_of_one_that_was_moved(make_daemon):
+    """Killed between the renames, and while it is away a new feed of the same name comes: it is loaded."""
+    daemon = make_daemon()
+    daemon.start()
+    daemon.ends_in("done", daemon.full(state_of("a.cn"), 1, "a.csv"))
+    daemon.kill()
+    daemon.full(state_of("a.cn"), 1, "b.csv")
+
+    def stamp(name):
+        found = (daemon.spool / name).stat()
+        seconds, nanoseconds = divmod(found.st_mtime_ns, 10**9)
+        return [found.st_ino, found.st_size, seconds, nanoseconds]
+
+    (daemon.spool / ".journal").write_text(json.dumps({
+        "moving": "b.csv", "to": "done", "as": "b.csv", "sha256": sha256_of(daemon, "b.csv"),
+        "manifest": stamp("b.csv.json"), "feed": stamp("b.csv")}), encoding="ascii")
+    (daemon.spool / ".report").write_text("why", encoding="ascii")
+    os.rename(daemon.spool / "b.csv", daemon.spool / "done" / "b.csv")
+    daemon.full(state_of("a.cn", "b.cn"), 2, "b.csv")
+    daemon.start()
+    wait_until(lambda: daemon.is_empty() and daemon.sequence() == 2, daemon.log)
+    # The half that was moved before is told of, too.
+    assert daemon.report("done", "b.csv") == "why"
+    assert len(list((daemon.spool / "done").glob("b~*.csv.report"))) == 1
+    assert set(daemon.store.dump()) == set(state_of("a.cn", "b.cn"))

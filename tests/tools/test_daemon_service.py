@@ -3,9 +3,15 @@
 
 import datetime
 import os
+import re
 import signal
 import socket
+import subprocess
+from pathlib import Path
 
+import pytest
+
+from clock import Clock
 from gate_daemon import filed, state_of, upsert, wait_until
 
 WATCHDOG_US = 300_000
@@ -15,7 +21,7 @@ def test_it_tells_how_it_is(make_daemon):
     daemon = make_daemon()
     daemon.start()
     daemon.ends_in("done", daemon.full(state_of("a.cn"), 1))
-    wait_until(lambda: any("generation 1, sequence 1; 0 feeds" in line for line in daemon.told()),
+    wait_until(lambda: any("generation 1, sequence 1; feeds in the spool: 0" in line for line in daemon.told()),
                "status")
     daemon.process.send_signal(signal.SIGHUP)
     wait_until(lambda: daemon.told().count("READY=1") == 2, "ready again")
@@ -129,8 +135,65 @@ def test_old_days_are_removed(make_daemon):
         day = today - datetime.timedelta(days=age)
         (audit / f"{day.isoformat()}.csv.zst").write_bytes(b"")
     daemon.start()
-    daemon.says("2 days of the audit log were old")
+    daemon.says("old days removed from the audit log: 2")
     assert len(list(audit.iterdir())) == 2
+
+
+def test_old_feeds_are_removed(make_daemon, tmp_path):
+    """What lies in done/ and rejected/ for longer than keep_spool, however old the feeds themselves are."""
+    clock = Clock(tmp_path)
+    daemon = make_daemon(keep_spool="14d")
+    daemon.environment = {"LD_PRELOAD": clock.preload, "ICP_CLOCK": str(clock.path)}
+    daemon.start()
+    path = daemon.feeds.full(state_of("a.cn"), 2, "first.csv")
+    os.utime(path, (0, 0))
+    daemon.ends_in("done", daemon.drop(path))
+    daemon.ends_in("rejected", daemon.full(state_of("a.cn"), 1, "old.csv"))
+    waits = daemon.delta(upsert("b.cn"), 4, "waits.csv")
+    day = 24 * 3600
+    clock.write(13 * day)
+    daemon.process.send_signal(signal.SIGHUP)
+    daemon.says("the configuration was read again")
+    assert daemon.is_in("done", "first.csv") and daemon.is_in("rejected", "old.csv")
+    clock.write(15 * day)
+    daemon.process.send_signal(signal.SIGHUP)
+    daemon.says("old files removed from done and rejected: 6")
+    assert not list((daemon.spool / "done").iterdir()) + list((daemon.spool / "rejected").iterdir())
+    assert (daemon.spool / waits).exists() and daemon.sequence() == 2
+
+
+@pytest.mark.parametrize("look, slower, count, most", [(50, 1, 12, 4), (0, 10, 300, 256)])
+def test_turns_end(make_daemon, tmp_path, look, slower, count, most):
+    """The loop has its turn after 200 ms, and after 256 steps, however much there is to do. Each turn is
+    told to the service manager; look, slower: see slow_clock.c."""
+    library = tmp_path / "slow_clock.so"
+    source = Path(__file__).with_name("slow_clock.c")
+    subprocess.run(["cc", "-shared", "-fPIC", "-O1", "-o", library, source], check=True)
+    daemon = make_daemon()
+    daemon.environment = {
+        "LD_PRELOAD": f"{os.environ.get('ICP_PRELOAD', '')} {library}".strip(),
+        "ICP_CLOCK_LOOK": str(look), "ICP_CLOCK_SLOWER": str(slower)}
+    daemon.start()
+    daemon.ends_in("done", daemon.full(state_of("a.cn"), 9, "first.csv"))
+    daemon.ctl("pause")
+    for number in range(count):
+        daemon.delta(upsert("b.cn"), 9, f"{number}.csv")
+    wait_until(lambda: daemon.told() and daemon.status()["spool"]["depth"] == count, daemon.log)
+    daemon.ctl("resume")
+    wait_until(lambda: daemon.told() and daemon.is_empty(), daemon.log)
+    wait_until(lambda: depths(daemon)[-1:] == [0], daemon.log)
+    # The last that was seen before has all of them.
+    seen = depths(daemon)
+    seen = seen[len(seen) - 1 - seen[::-1].index(count):]
+    steps = [before - after for before, after in zip(seen, seen[1:])]
+    assert sum(steps) == count and max(steps) <= most, steps
+    assert look or max(steps) == most
+
+
+def depths(daemon):
+    """How many feeds lay in the spool at the end of each turn."""
+    return [int(re.search(r"feeds in the spool: (\d+)", line)[1])
+            for line in daemon.told() if line.startswith("STATUS=") and "feeds in" in line]
 
 
 def test_the_end_kills_what_does_not_end(make_daemon):

@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Clients of the daemon's HTTP server that mean it harm, and files that change under it."""
 
+import fcntl
 import os
+import platform
 import random
 import select
 import socket
+import sys
 import threading
 import time
 from contextlib import ExitStack
@@ -199,7 +202,7 @@ def test_nothing_is_left_behind(http_for_all):
 
 
 def test_files_that_lose_their_pages_under_scrapes(tmp_path):
-    """Somebody truncates the generation and the counters again and again."""
+    """Somebody truncates the generation, its lock file and the counters again and again."""
     with ExitStack() as stack:
         scrape_and_truncate(Server(stack, tmp_path))
 
@@ -209,8 +212,7 @@ def scrape_and_truncate(server):
     generation = store / "generations" / "0000000001.mdb"
     with Resolver(store) as resolver:
         resolver.order("judged", 0, "block", "unfiled", 1, 7)
-    # Not the lock file: LMDB itself ends the process when that is cut in the midst of an opening.
-    files = [generation, store / "stats"]
+    files = [generation, generation.with_name(generation.name + "-lock"), store / "stats"]
     whole = {path: path.read_bytes() for path in files}
     ended = threading.Event()
 
@@ -234,3 +236,30 @@ def scrape_and_truncate(server):
     # It met both states, and none of them was its end.
     assert seen == {200, 503}
     assert server.samples()["icpgate_store_readable"] == 1
+
+
+# Where LMDB's lock file has the number of slots that were ever taken: behind magic number, format, a mutex of
+# the C library and the number of the last commit.
+SLOTS_AT = 8 + (40 if platform.machine() == "x86_64" else 48) + 8
+
+
+def test_a_lock_file_that_lmdb_must_not_believe(tmp_path):
+    """LMDB reads as many slots of readers as it says there are, beyond its end: the end of a process, but
+    not of this one."""
+    with ExitStack() as stack:
+        server = Server(stack, tmp_path)
+        lock = server.place.store / "generations" / "0000000001.mdb-lock"
+        whole = lock.read_bytes()
+        for size in (len(whole), 100):
+            with open(lock, "r+b") as file:
+                # As one that has the environment open; else LMDB makes the file anew.
+                fcntl.lockf(file, fcntl.LOCK_SH, 1, 0)
+                file.seek(SLOTS_AT)
+                file.write((10**7).to_bytes(4, sys.byteorder))
+                file.truncate(size)
+                file.flush()
+                assert {server.fetch(path)[0] for path in PATHS} == {200, 503}
+                assert server.samples()["icpgate_store_readable"] == 0
+                assert "can't be counted" in server.health()[1][0]
+            lock.write_bytes(whole)
+            assert server.samples()["icpgate_store_readable"] == 1

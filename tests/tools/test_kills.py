@@ -6,7 +6,7 @@ after the one before it, as far as files go; a long run does both.)"""
 import pytest
 
 from crash_scenes import LONG, STEPS, STRIDE, calls_of, make_scene, some
-from feeds import KILLED, Rollback, check_audit, check_files, take_step
+from feeds import DONE, FAILED, KILLED, Rollback, check_audit, check_files, take_step
 
 # At least so many in all scenes together.
 KILLS_WANTED = 200
@@ -55,6 +55,31 @@ def shim_call(scene, shim, number):
     store = scene.copy()
     store.load(*scene.step.arguments, environment=shim.counting())
     return shim.calls()[number - 1]
+
+
+def test_a_number_is_left_out(commands, tmp_path, shim):
+    """The first load is killed between the renaming of its generation and the link to it. Without a link
+    nobody knows whether one that is whole was current, so the next load leaves it alone and takes the next
+    number; then the first one goes. It was never current: no line of the log and no rollback knows it."""
+    scene = make_scene(commands, tmp_path, "first full")
+    store = scene.copy()
+    store.load(*scene.step.arguments, environment=shim.counting())
+    scene.drop(store)
+    calls = shim.calls()
+    settled = calls.index(["renameat", "0000000001.mdb"]) + 1
+    linked = calls.index(["renameat", "current"]) + 1
+    numbers = []
+    for number in (settled - 1, settled, linked - 1):
+        store, after = kill(scene, shim, number, "after")
+        assert after is scene.model and store.status() is None
+        _, after = take_step(store, after, scene.step)
+        numbers.append(after.current.number)
+        assert store.kept() == {numbers[-1]}
+        assert {line[4] for line in store.audit()} == {str(numbers[-1])}
+        check_audit(store, after)
+        assert store.load("rollback").returncode == FAILED
+        scene.drop(store)
+    assert numbers == [1, 2, 2], numbers
 
 
 def test_there_were_enough_kills():

@@ -23,7 +23,7 @@ static int move(site_t *site, const char *base, enum icp_spool_place place, char
 static void test_move(void **state)
 {
 	site_t *site = *state;
-	char as[ICP_SPOOL_BASE_MAX + 32];
+	char as[ICP_SPOOL_BASE_MAX + 1];
 	put(site, "f.csv", "full", 1);
 	assert_int_equal(rename(path_of(site, "f.csv"), path_of(site, "f.csv.zst")), 0);
 	scan(site, 0);
@@ -39,7 +39,7 @@ static void test_move(void **state)
 static void test_move_taken(void **state)
 {
 	site_t *site = *state;
-	char as[ICP_SPOOL_BASE_MAX + 32];
+	char as[ICP_SPOOL_BASE_MAX + 1];
 	static const char *const names[] = {
 		"f.csv", "f~20261124T000000.csv", "f~20261124T000000-2.csv"};
 	for (size_t i = 0; i < COUNT(names); i++) {
@@ -53,25 +53,32 @@ static void test_move_taken(void **state)
 	}
 }
 
-/* Also the longest name fits, with all that is added. */
+/* Also the longest name fits, with all that is added, and can be given in an order then. */
 static void test_move_long(void **state)
 {
 	site_t *site = *state;
-	char as[ICP_SPOOL_BASE_MAX + 32];
-	char base[ICP_SPOOL_BASE_MAX + 1];
-	memset(base, 'a', sizeof base);
-	snprintf(base + ICP_SPOOL_BASE_MAX - 4, 5, ".csv");
-	for (int i = 0; i < 3; i++) {
+	char as[ICP_SPOOL_BASE_MAX + 1];
+	char again[ICP_SPOOL_BASE_MAX + 1];
+	static const char *const characters[] = {"a", "\xE4\xBE\x8B", "\xF0\xA0\x80\x80"};
+	for (size_t i = 0; i < 3 * COUNT(characters); i++) {
+		const char *character = characters[i / 3];
+		char base[ICP_SPOOL_BASE_MAX + 5] = "";
+		while (strlen(base) + strlen(character) <= ICP_SPOOL_BASE_MAX - 4) {
+			strcat(base, character); /* NOLINT: it is bounded */
+		}
+		strcat(base, ".csv"); /* NOLINT: likewise */
 		put(site, base, "full", 1);
 		scan(site, 0);
 		assert_int_equal(move(site, base, ICP_SPOOL_DONE, as), ICP_EOK);
+		assert_true(icp_spool_base(as, again));
+		assert_int_equal(strcmp(as, base) == 0, i % 3 == 0);
 	}
 }
 
 static void test_move_fails(void **state)
 {
 	site_t *site = *state;
-	char as[ICP_SPOOL_BASE_MAX + 32];
+	char as[ICP_SPOOL_BASE_MAX + 1];
 	put(site, "f.csv", "full", 1);
 	scan(site, 0);
 	int place = site->spool.places[ICP_SPOOL_DONE];
@@ -128,6 +135,82 @@ static void test_recover(void **state)
 	}
 }
 
+/* What happens to a feed between two daemons, of which the first was moving it. */
+enum change { TOUCHED, TAKEN, NEW_MANIFEST, REWRITTEN, NEW_FEED, LONGER, NEW_FEED_ALONE };
+
+static void change(const site_t *site, enum change what)
+{
+	const struct timespec old[2] = {{.tv_sec = 1000}, {.tv_sec = 1000}};
+	const char *manifest = path_of(site, "f.csv.json");
+	switch (what) {
+	case TOUCHED:
+		assert_int_equal(utimensat(AT_FDCWD, manifest, old, 0), 0);
+		break;
+	case TAKEN:
+	case NEW_FEED_ALONE:
+		assert_int_equal(rename(manifest, path_of(site, "done/f.csv.json")), 0);
+		break;
+	case NEW_MANIFEST:
+		write_manifest(site, "new", "delta", 1);
+		assert_int_equal(rename(path_of(site, "new"), manifest), 0);
+		break;
+	case REWRITTEN:
+		write_manifest_of(site, "f.csv.json", "delta", 11, OTHER_SHA);
+		break;
+	case NEW_FEED:
+	case LONGER:
+		break;
+	}
+	if (what == NEW_FEED || what == NEW_FEED_ALONE) {
+		write_file(site, "new", "new");
+		assert_int_equal(rename(path_of(site, "new"), path_of(site, "f.csv")), 0);
+	} else if (what == LONGER) {
+		write_file(site, "f.csv", "longer");
+	}
+}
+
+static void test_recover_another(void **state)
+{
+	site_t *site = *state;
+	for (int what = TOUCHED; what <= NEW_FEED_ALONE; what++) {
+		icp_spool_loading_t loading;
+		icp_spool_journal_t read;
+		bool moves = what <= TAKEN;
+		put(site, "f.csv", "delta", 1);
+		scan(site, what);
+		const icp_spool_feed_t *feed = find(site, "f.csv");
+		icp_spool_journal_t journal = {.what = ICP_SPOOL_MOVING,
+			.base = "f.csv",
+			.as = "f.csv",
+			.known = true,
+			.manifest = feed->manifest,
+			.feed = feed->feed};
+		memcpy(journal.sha256, feed->sha256, sizeof journal.sha256);
+		assert_int_equal(icp_spool_journal_write(site->spool.directory, &journal), 0);
+		assert_true(icp_spool_journal_read(site->spool.directory, &read) && read.known);
+		write_file(site, ICP_SPOOL_REPORT, "why");
+		if (what != LONGER) {
+			assert_int_equal(
+				rename(path_of(site, "f.csv"), path_of(site, "done/f.csv")), 0);
+		}
+		change(site, (enum change)what);
+		assert_int_equal(icp_spool_recover(&site->spool, &loading, &site->diag), ICP_EOK);
+		if (is_there(site, "f.csv.json") != (!moves && what != NEW_FEED_ALONE) ||
+			is_there(site, "f.csv") != (what >= NEW_FEED)) {
+			fail_msg("change %d", what);
+		}
+		assert_false(is_there(site, ICP_SPOOL_JOURNAL) || is_there(site, ICP_SPOOL_REPORT));
+		/* The report is beside what was moved. */
+		assert_int_equal(is_there(site, "done/f.csv.report"), what != LONGER);
+		static const char *const names[] = {"f.csv", "f.csv.json", "done/f.csv",
+			"done/f.csv.json", "done/f.csv.report"};
+		for (size_t i = 0; i < COUNT(names); i++) {
+			unlink(path_of(site, names[i]));
+		}
+		scan(site, what);
+	}
+}
+
 static void test_recover_loading(void **state)
 {
 	site_t *site = *state;
@@ -162,6 +245,12 @@ static void test_journal_refused(void **state)
 		"{\"moving\": \"f.csv\", \"to\": \"done\", \"as\": \".csv\"}",
 		"{\"moving\": \"f.csv.zst\", \"to\": \"done\", \"as\": \"f.csv\"}",
 		"{\"moving\": \"f.csv\", \"to\": \"done\", \"as\": \"f\"}",
+		"{\"moving\": \"f.csv\", \"to\": \"done\", \"as\": \"f.csv\", \"sha256\": \"" SHA
+		"\"}",
+		"{\"moving\": \"f.csv\", \"to\": \"done\", \"as\": \"f.csv\", \"sha256\": \"" SHA
+		"\", \"manifest\": [1, 2, 3, 4], \"feed\": [1, 2, 3]}",
+		"{\"moving\": \"f.csv\", \"to\": \"done\", \"as\": \"f.csv\", \"sha256\": \"ab\", "
+		"\"manifest\": [1, 2, 3, 4], \"feed\": [1, 2, 3, 4]}",
 		"{\"loading\": \"f.csv\", \"sha256\": \"ab\", \"sequence\": 1, \"generation\": 1}",
 		LOADING("f.csv", "-1"),
 		LOADING("/f.csv", "1"),
@@ -187,7 +276,7 @@ static int take_back(site_t *site, const char *base, enum icp_spool_place place)
 static void test_take_back(void **state)
 {
 	site_t *site = *state;
-	char as[ICP_SPOOL_BASE_MAX + 32];
+	char as[ICP_SPOOL_BASE_MAX + 1];
 	put(site, "f.csv", "delta", 1);
 	scan(site, 0);
 	assert_int_equal(move(site, "f.csv", ICP_SPOOL_REJECTED, as), ICP_EOK);
@@ -203,7 +292,7 @@ static void test_take_back(void **state)
 static void test_take_back_which(void **state)
 {
 	site_t *site = *state;
-	char as[ICP_SPOOL_BASE_MAX + 32];
+	char as[ICP_SPOOL_BASE_MAX + 1];
 	for (int place = 0; place < ICP_SPOOL_PLACES; place++) {
 		put(site, "f.csv", "full", (unsigned)place + 1);
 		scan(site, 0);
@@ -226,7 +315,7 @@ static void test_take_back_which(void **state)
 static void test_look_at(void **state)
 {
 	site_t *site = *state;
-	char as[ICP_SPOOL_BASE_MAX + 32];
+	char as[ICP_SPOOL_BASE_MAX + 1];
 	char base[] = "f.csv";
 	icp_spool_feed_t feed = {.base = base};
 	put(site, "f.csv", "delta", 9);
@@ -337,6 +426,7 @@ int main(void)
 		IN_SPOOL(test_move_long),
 		IN_SPOOL(test_move_fails),
 		IN_SPOOL(test_recover),
+		IN_SPOOL(test_recover_another),
 		IN_SPOOL(test_recover_loading),
 		IN_SPOOL(test_journal_refused),
 		IN_SPOOL(test_take_back),
