@@ -6,7 +6,7 @@ after the one before it, as far as files go; a long run does both.)"""
 import pytest
 
 from crash_scenes import LONG, STEPS, STRIDE, calls_of, make_scene, some
-from feeds import DONE, FAILED, KILLED, Rollback, check_audit, check_files, take_step
+from feeds import FAILED, KILLED, Rollback, check_audit, check_files, take_step
 
 # At least so many in all scenes together.
 KILLS_WANTED = 200
