@@ -241,8 +241,8 @@ def test_slowloris(page):
 
 
 def test_500_slow_clients_leave_room_for_others(make_page):
-    """More of them than connections."""
-    page = make_page(connections=64)
+    """More of them than connections, and their time is not over before that of the client here is."""
+    page = make_page(connections=64, timeout="5m")
     with contextlib.ExitStack() as stack:
         for _ in range(500):
             client = stack.enter_context(page.connect())
