@@ -31,7 +31,11 @@
 /* Each is followed by what is done if the comparison holds, and goes on behind that if not. */
 #define IF_IS(value) BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (value), 0, 1)
 #define IF_IS_NOT(value) BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (value), 1, 0)
+#define IF_HAS(bits) BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, (bits), 0, 1)
+/* What is done if the comparison holds is the four statements of SEND. */
+#define IF_SENT_BY(call) BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (call), 0, 4)
 #define IF_FROM(value) BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, (value), 0, 1)
+#define SEND(flags) LOAD(flags), IF_HAS(MSG_FASTOPEN), REFUSE, ALLOW
 
 static struct sock_filter filter[] = {
 	LOAD(arch),
@@ -49,6 +53,13 @@ static struct sock_filter filter[] = {
 	/* It can make sockets and connect them past this filter. */
 	IF_IS(SYS_io_uring_setup),
 	REFUSE,
+	/* A socket that listened connects also by sending. The flags are int: the low half. */
+	IF_IS(SYS_sendmmsg),
+	REFUSE,
+	IF_SENT_BY(SYS_sendto),
+	SEND(args[3]),
+	IF_SENT_BY(SYS_sendmsg),
+	SEND(args[2]),
 	IF_IS_NOT(SYS_socket),
 	ALLOW,
 	LOAD(args[0]),

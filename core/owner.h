@@ -7,6 +7,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <sys/types.h>
 
 typedef struct {
@@ -21,8 +22,14 @@ typedef struct {
 icp_owner_t icp_owner_of(int file);
 
 /*!
+ * \brief True for what this process may have made: its user's; a file under one name alone; a
+ *        directory with nothing in it. Another one stands in the place of what was made if the
+ *        owner of the directory around it put it there. Keeps errno.
+ */
+bool icp_owner_is_ours(int file);
+
+/*!
  * \brief Gives an open file or directory to an owner, as far as that is permitted: root gives it
- *        whole, others its group alone. A file that has another name, by which it may be somebody
- *        else's, stays as it is. Keeps errno.
+ *        whole, others its group alone. What is not ours (see above) stays as it is. Keeps errno.
  */
 void icp_owner_give(int file, icp_owner_t owner);

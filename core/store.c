@@ -77,19 +77,45 @@ static int check_meta(const char *path, icp_pages_t pages[2], icp_diag_t *diag)
 
 /*! Makes the lock file of a generation that lost it, as the loader makes it: LMDB would make it one
  * of this process's own, that others could not open. */
-static int make_lock_file(const char *name, const char *path)
+static int make_lock_file(int directory, const char *name, const char *data_name)
 {
-	int data = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	int data = openat(directory, data_name, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW);
 	if (data < 0) {
 		return -1;
 	}
-	int fd = open(name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0664);
+	int fd = openat(directory, name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0664);
 	if (fd >= 0) {
 		icp_owner_give(fd, icp_owner_of(data));
 		/* The process's umask may have taken bits away. */
 		(void)fchmod(fd, 0664);
 	}
 	close(data);
+	return fd;
+}
+
+/*!
+ * Opens the lock file of a path's data, or makes it. The directory is opened once and no link is
+ * followed, as it may be another user's, who could change what a path leads to in between.
+ */
+static int open_lock_file(const char *path, const char *name)
+{
+	const char *slash = strrchr(path, '/');
+	size_t length = slash == NULL ? 0 : (size_t)(slash + 1 - path);
+	/* Without the slash, or a link would be followed, but that of the root. */
+	char *parent = length == 0 ? strdup(".") : strndup(path, length > 1 ? length - 1 : 1);
+	if (parent == NULL) {
+		return -1;
+	}
+	int directory = open(parent, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	free(parent);
+	if (directory < 0) {
+		return -1;
+	}
+	int fd = openat(directory, name + length, O_RDWR | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW);
+	if (fd < 0 && errno == ENOENT) {
+		fd = make_lock_file(directory, name + length, path + length);
+	}
+	close(directory);
 	return fd;
 }
 
@@ -107,10 +133,7 @@ static int mend_lock_file(const char *path, icp_diag_t *diag)
 	}
 	struct stat st;
 	int ret = ICP_EOK;
-	int fd = open(name, O_RDWR | O_CLOEXEC | O_NONBLOCK);
-	if (fd < 0 && errno == ENOENT) {
-		fd = make_lock_file(name, path);
-	}
+	int fd = open_lock_file(path, name);
 	/* If it can't be opened, or is none, LMDB will say so. */
 	if (fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_size < LOCK_SIZE) {
 		int error = posix_fallocate(fd, 0, LOCK_SIZE);

@@ -39,10 +39,11 @@ static int set_access(const icp_audit_files_t *files, int file, mode_t mode)
 	return fchmod(file, mode);
 }
 
+/*! Never one that a link leads to: the store may be another user's. */
 static int open_directory(icp_audit_files_t *files)
 {
 	files->directory = openat(files->generations->directory, ICP_AUDIT_DIRECTORY,
-		O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	return files->directory;
 }
 
@@ -68,7 +69,8 @@ static int make_directory(icp_audit_files_t *files)
 {
 	int parent = files->generations->directory;
 	if (mkdirat(parent, ICP_AUDIT_DIRECTORY, 0755) != 0 || open_directory(files) < 0 ||
-		set_access(files, files->directory, 0755) != 0) {
+		(icp_owner_is_ours(files->directory) &&
+			set_access(files, files->directory, 0755) != 0)) {
 		return -1;
 	}
 	return fsync(parent);

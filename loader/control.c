@@ -250,9 +250,13 @@ static void give_socket(const struct sockaddr_un *address)
 	int parent = open(directory, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	int file = openat(parent, address->sun_path + (slash + 1 - directory),
 		O_PATH | O_NOFOLLOW | O_CLOEXEC);
-	if (file >= 0) {
+	struct stat st;
+	/* Its owner may have put something else in its place. */
+	if (file >= 0 && fstat(file, &st) == 0 && S_ISSOCK(st.st_mode)) {
 		icp_owner_give(
 			file, (icp_owner_t){icp_owner_of(parent).user, ICP_OWNER_NONE.group});
+	}
+	if (file >= 0) {
 		close(file);
 	}
 	if (parent >= 0) {
@@ -260,10 +264,11 @@ static void give_socket(const struct sockaddr_un *address)
 	}
 }
 
-/*! Between its making and this nobody but the owner may connect. */
+/*! The socket is made with the mode it has to have, as a change by name might hit what its
+ * directory's owner put in its place. */
 static int bind_socket(int file, const struct sockaddr_un *address)
 {
-	mode_t mask = umask(0177);
+	mode_t mask = umask(0117);
 	int rc = bind(file, (const struct sockaddr *)address, sizeof *address);
 	if (rc != 0 && errno == EADDRINUSE) {
 		if (is_left_behind(address) && unlink(address->sun_path) == 0) {
@@ -274,11 +279,6 @@ static int bind_socket(int file, const struct sockaddr_un *address)
 	}
 	int error = errno;
 	umask(mask);
-	if (rc == 0 && chmod(address->sun_path, 0660) != 0) {
-		error = errno;
-		unlink(address->sun_path);
-		rc = -1;
-	}
 	if (rc == 0) {
 		give_socket(address);
 	}

@@ -76,10 +76,12 @@ static int open_directory(int parent, const char *path, icp_owner_t owner)
 	if (!made && errno != EEXIST) {
 		return -1;
 	}
-	int directory = openat(parent, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	/* What is in STORE may be another user's; where STORE is, is the administrator's matter. */
+	int no_link = parent == AT_FDCWD ? 0 : O_NOFOLLOW;
+	int directory = openat(parent, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | no_link);
 	if (directory >= 0 && made) {
 		/* The process's umask may have taken bits away. */
-		if (fchmod(directory, 0755) != 0) {
+		if (icp_owner_is_ours(directory) && fchmod(directory, 0755) != 0) {
 			close(directory);
 			return -1;
 		}
@@ -139,6 +141,15 @@ static int sweep(const icp_generations_t *generations, icp_diag_t *diag)
 	return ICP_EOK;
 }
 
+/*! A lock is empty; a file of root's that was renamed to it is kept. */
+static void give_lock(const icp_generations_t *generations)
+{
+	struct stat st;
+	if (fstat(generations->lock, &st) == 0 && S_ISREG(st.st_mode) && st.st_size == 0) {
+		icp_owner_give(generations->lock, generations->owner);
+	}
+}
+
 static int open_all(
 	icp_generations_t *generations, bool wait, icp_notice_t notice, icp_diag_t *diag)
 {
@@ -157,7 +168,7 @@ static int open_all(
 	if (generations->lock < 0) {
 		return failed(generations, LOCK_NAME, diag);
 	}
-	icp_owner_give(generations->lock, generations->owner);
+	give_lock(generations);
 	int ret = take_lock(generations, wait, notice, diag);
 	return ret == ICP_EOK ? sweep(generations, diag) : ret;
 }

@@ -26,7 +26,7 @@ HEADER = "domain,provider,status,number,approved_at,expires_at,rectify_by,licens
 # One domain for each case; the reason is that of `icpgate lookup`.
 ROWS = {
     "filed-elsewhere": f"elsewhere.cn,acloud,filed,{NUMBER},,,,",
-    "transfer-expired": f"late.cn,qcloud,transfer-preapproved,{NUMBER},2026-01-01,2026-02-15,,",
+    "transfer-expired": f"late.cn,qcloud,transfer-preapproved,{NUMBER},2026-01-01,2026-01-20,,",
     "pending": "pending.cn,qcloud,pending,,,,,",
     "transfer-cancelled": f"cancelled.cn,qcloud,transfer-cancelled,{NUMBER},,,,",
     "deregistered": f"gone.cn,qcloud,deregistered,{NUMBER},,,,",

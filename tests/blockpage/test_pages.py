@@ -63,6 +63,13 @@ def test_each_case_in_each_language(page, reason, language):
     assert "{{" not in answer.text and "}}" not in answer.text
 
 
+def test_a_term_of_its_own(page):
+    """A transfer's row may bear another one than the 45 days that are the rule."""
+    host = HOSTS["transfer-expired"]
+    assert "within the time allowed (45 days as a rule)" in page.ask(host, "/?lang=en").text
+    assert "规定期限（一般为 45 天）" in page.ask(host, "/?lang=zh").text
+
+
 def test_headers(page):
     answer = page.ask("www.nobody.cn")
     assert answer.headers.pop("date")

@@ -138,6 +138,12 @@ def test_many_reloads(make_page):
     assert "error" not in page.log
 
 
+def confinement(page):
+    with open(f"/proc/{page.process.pid}/status", encoding="ascii") as file:
+        status = dict(line.rstrip("\n").split(":\t", 1) for line in file)
+    return status["NoNewPrivs"], status["Seccomp"]
+
+
 @pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGINT])
 def test_the_service_manager_is_told(tmp_path, end):
     path = str(tmp_path / "notify")
@@ -148,6 +154,7 @@ def test_the_service_manager_is_told(tmp_path, end):
         start(stack, page)
         messages = [manager.recv(512)]
         assert messages == [b"READY=1"]
+        assert confinement(page) == ("1", "2")
         while b"WATCHDOG=1" not in messages:
             messages.append(manager.recv(512))
         page.reload()
@@ -155,6 +162,9 @@ def test_the_service_manager_is_told(tmp_path, end):
             messages.append(manager.recv(512))
         while messages[-1] != b"READY=1":
             messages.append(manager.recv(512))
+        # All this after it gave up what it does not need.
+        assert confinement(page) == ("1", "2")
+        assert page.ask("pending.cn").status == 451
         page.process.send_signal(end)
         while messages[-1] != b"STOPPING=1":
             messages.append(manager.recv(512))
@@ -183,6 +193,4 @@ def test_its_lines_bear_a_level_for_the_journal(tmp_path):
 
 def test_it_gives_up_what_it_does_not_need(page):
     """Also without a service manager; what that is, see tests/unit/test_confine.c."""
-    with open(f"/proc/{page.process.pid}/status", encoding="ascii") as file:
-        status = dict(line.rstrip("\n").split(":\t", 1) for line in file)
-    assert (status["NoNewPrivs"], status["Seccomp"]) == ("1", "2")
+    assert confinement(page) == ("1", "2")

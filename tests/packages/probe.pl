@@ -20,10 +20,17 @@ sub connected {
 	return connect($socket, $address);
 }
 
+# A connection that no connect(2) makes: 0x20000000 is MSG_FASTOPEN.
+sub sent {
+	socket(my $socket, AF_INET, SOCK_STREAM, 0) or return 0;
+	return send($socket, 'x', 0x20000000, pack_sockaddr_in($_[0], $loopback));
+}
+
 my %attempts = (
 	'tcp'     => sub { connected(AF_INET, SOCK_STREAM, pack_sockaddr_in($_[0], $loopback)) },
 	'udp'     => sub { connected(AF_INET, SOCK_DGRAM, pack_sockaddr_in($_[0], $loopback)) },
 	'local'   => sub { connected(AF_UNIX, SOCK_STREAM, pack_sockaddr_un($_[0])) },
+	'sent'    => sub { sent($_[0]) },
 	'bind'    => sub { bound(SOCK_STREAM, $_[0]) },
 	'bindudp' => sub { bound(SOCK_DGRAM, $_[0]) },
 	'family'  => sub { socket(my $socket, $_[0], SOCK_RAW, 0) },

@@ -184,7 +184,7 @@ class TestUnderSystemd:
     def test_the_page_can_reach_nothing(self, booted):
         """Its unit, with a process in the page's place that tries."""
         found = booted.probe(
-            "icpgate-blockpage", "tcp:53", "udp:53", "local:/run/icpgate/control",
+            "icpgate-blockpage", "tcp:53", "sent:53", "udp:53", "local:/run/icpgate/control",
             f"family:{socket.AF_NETLINK}", f"family:{socket.AF_PACKET}", "list:/root", "list:/home",
             *(f"read:{path}" for path in ("/etc/shadow", "/proc/1/status", "/var/lib/icpgate/stats")),
             *(f"list:/var/lib/icpgate/{path}" for path in ("spool", "audit")),

@@ -7,7 +7,7 @@ import pwd
 
 import pytest
 
-from gate_daemon import filed, state_of, upsert
+from gate_daemon import DEADLINE, filed, state_of, upsert
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root, who can give files away")
 
@@ -145,3 +145,29 @@ def test_a_link_in_place_of_the_lock_is_refused(daemon):
     (daemon.directory / "store/lock").symlink_to(secret)
     assert daemon.store.load("full", daemon.feeds.full(state_of("a.cn"), 1)).returncode == 4
     assert not secret.exists()
+
+
+@pytest.mark.parametrize("name", ["generations", "audit", "spool/done", "spool/rejected"])
+def test_a_link_in_place_of_a_directory_is_refused(daemon, name):
+    """Root makes nothing in a directory that the user leads it to, and does not give it away."""
+    secret = daemon.outside / "secret"
+    secret.mkdir(mode=0o700)
+    (daemon.directory / "store" / name).parent.mkdir(exist_ok=True)
+    (daemon.directory / "store" / name).symlink_to(secret)
+    if name.startswith("spool"):
+        daemon.configure(spool=str(daemon.directory / "store/spool"))
+        daemon.spawn()
+        assert daemon.process.wait(DEADLINE) == 4
+    else:
+        assert daemon.store.load("full", daemon.feeds.full(state_of("a.cn"), 1)).returncode == 4
+    assert (secret.stat().st_uid, secret.stat().st_mode & 0o777) == (0, 0o700)
+    assert not list(secret.iterdir())
+
+
+def test_a_file_that_was_renamed_to_the_lock_is_not_given_away(daemon):
+    """The user may rename what root left in the store."""
+    lock = daemon.directory / "store/lock"
+    lock.write_text("root's")
+    lock.chmod(0o600)
+    by_hand(daemon, "full", daemon.feeds.full(state_of("a.cn"), 1))
+    assert (lock.stat().st_uid, lock.stat().st_mode & 0o777) == (0, 0o600)

@@ -83,6 +83,61 @@ static int connect_early(void)
 	return rc;
 }
 
+/* Sends, and so connects, by each of the calls that can. */
+enum sending { BY_SENDTO, BY_SENDMSG, BY_SENDMMSG };
+
+static int send_by(enum sending call, int file, int flags, struct sockaddr_in *address)
+{
+	char octet = 'x';
+	struct iovec piece = {&octet, 1};
+	struct mmsghdr one = {.msg_hdr = {
+				      .msg_name = address,
+				      .msg_namelen = address != NULL ? sizeof *address : 0,
+				      .msg_iov = &piece,
+				      .msg_iovlen = 1,
+			      }};
+	switch (call) {
+	case BY_SENDTO:
+		return (int)sendto(file, &octet, 1, flags, (struct sockaddr *)address,
+			one.msg_hdr.msg_namelen);
+	case BY_SENDMSG:
+		return (int)sendmsg(file, &one.msg_hdr, flags);
+	default:
+		return sendmmsg(file, &one, 1, flags);
+	}
+}
+
+/* What no longer listens can connect; `target` does. */
+static int stopped = -1;
+static int target = -1;
+
+static int connect_by(enum sending call)
+{
+	struct sockaddr_in address;
+	socklen_t length = sizeof address;
+	if (getsockname(target, (struct sockaddr *)&address, &length) != 0) {
+		return -1;
+	}
+	/* It fails from the second time on. */
+	(void)shutdown(stopped, SHUT_RDWR);
+	return send_by(call, stopped, MSG_FASTOPEN, &address);
+}
+
+static int connect_by_sendto(void)
+{
+	return connect_by(BY_SENDTO);
+}
+
+static int connect_by_sendmsg(void)
+{
+	return connect_by(BY_SENDMSG);
+}
+
+static int connect_by_sendmmsg(void)
+{
+	return connect_by(BY_SENDMMSG);
+}
+
 static int run_program(void)
 {
 	char *const words[] = {"true", NULL};
@@ -99,9 +154,11 @@ static int accept_one(void)
 {
 	int file = accept(early, NULL, NULL);
 	char octet;
-	int rc = file >= 0 && read(file, &octet, 1) == 1 && write(file, &octet, 1) == 1 ? 0 : -1;
+	bool done = file >= 0 && read(file, &octet, 1) == 1 &&
+		    send_by(BY_SENDTO, file, MSG_NOSIGNAL, NULL) == 1 &&
+		    send_by(BY_SENDMSG, file, MSG_NOSIGNAL, NULL) == 1;
 	close(file);
-	return rc;
+	return done ? 0 : -1;
 }
 
 static const struct {
@@ -113,6 +170,9 @@ static const struct {
 	{"no UDP socket", udp, false},
 	{"no netlink socket", netlink, false},
 	{"no connection", connect_early, false},
+	{"no connection by sendto", connect_by_sendto, false},
+	{"no connection by sendmsg", connect_by_sendmsg, false},
+	{"no connection by sendmmsg", connect_by_sendmmsg, false},
 	{"no other program", run_program, false},
 	{"no way around", ring, false},
 	{"a local socket", local, true},
@@ -142,6 +202,8 @@ static void test_confined(void **state)
 	struct sockaddr_in address;
 	int status;
 	char octet = 'x';
+	target = listener(&address);
+	stopped = listener(&address);
 	early = listener(&address);
 	int visitor = socket(AF_INET, SOCK_STREAM, 0);
 	assert_int_equal(connect(visitor, (struct sockaddr *)&address, sizeof address), 0);
@@ -159,6 +221,8 @@ static void test_confined(void **state)
 	assert_int_equal(read(visitor, &octet, 1), 1);
 	close(visitor);
 	close(early);
+	close(stopped);
+	close(target);
 	/* It is the child's alone. */
 	assert_true(tcp() >= 0);
 }
