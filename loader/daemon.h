@@ -125,7 +125,8 @@ int64_t icp_daemon_now(void);
 /*! \brief Whether something that goes on is to be told again; notes that it is. */
 bool icp_daemon_due(int64_t *told, int64_t now);
 
-/*! \brief Has the spool looked at soon, because something may have changed there. */
+/*! \brief Has the spool looked at soon, because something may have changed there. Also by many calls
+ * it is put off no longer than by the first. */
 void icp_daemon_look_soon(icp_daemon_t *daemon);
 
 /*! \brief Looks whether the data, or a gap, is too old by now, and tells of it. */
@@ -145,9 +146,6 @@ void icp_daemon_read_store(icp_daemon_t *daemon);
  * NULL. */
 void icp_daemon_leave(
 	icp_daemon_t *daemon, icp_spool_feed_t *feed, enum icp_spool_place place, char *report);
-
-/*! \brief Moves a feed whose place is decided; if that fails, it is tried again later. */
-void icp_daemon_move(icp_daemon_t *daemon, icp_spool_feed_t *feed);
 
 /*! \brief Begins to load a feed; if that fails, it is tried again later. */
 void icp_daemon_load(icp_daemon_t *daemon, icp_spool_feed_t *feed);
@@ -177,6 +175,3 @@ void icp_daemon_tell(icp_daemon_t *daemon);
 
 /*! \brief icp_control_take_t */
 json_t *icp_daemon_order(const icp_request_t *request, unsigned user, void *context);
-
-/*! \brief Ends the loop when nothing is left that must end before. */
-void icp_daemon_end_if_idle(icp_daemon_t *daemon);
