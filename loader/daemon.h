@@ -125,8 +125,8 @@ int64_t icp_daemon_now(void);
 /*! \brief Whether something that goes on is to be told again; notes that it is. */
 bool icp_daemon_due(int64_t *told, int64_t now);
 
-/*! \brief Has the spool looked at soon, because something may have changed there. Also by many calls
- * it is put off no longer than by the first. */
+/*! \brief Has the spool looked at soon, because something may have changed there. Also by many
+ * calls it is put off no longer than by the first. */
 void icp_daemon_look_soon(icp_daemon_t *daemon);
 
 /*! \brief Looks whether the data, or a gap, is too old by now, and tells of it. */
