@@ -139,7 +139,7 @@ void icp_daemon_step(icp_daemon_t *daemon);
  * ICP_ESYS */
 int icp_daemon_watch_spool(icp_daemon_t *daemon, icp_diag_t *diag);
 
-/*! \brief Reads what the store holds. */
+/*! \brief Reads what the store holds. Where commits come too fast for that, the last is kept. */
 void icp_daemon_read_store(icp_daemon_t *daemon);
 
 /*! \brief Decides that a feed leaves the spool, and moves it. Takes the report over, which may be

@@ -91,16 +91,20 @@ int icp_daemon_watch_spool(icp_daemon_t *daemon, icp_diag_t *diag)
 
 void icp_daemon_read_store(icp_daemon_t *daemon)
 {
+	icp_store_info_t info;
 	uint64_t size;
 	icp_fault_enter();
-	int ret = icp_generations_look(daemon->store, 0, &daemon->info, &size, NULL);
+	int ret = icp_generations_look(daemon->store, 0, &info, &size, NULL);
 	if (icp_fault_happened()) {
 		ret = ICP_EDAMAGED;
 	}
 	icp_fault_leave();
-	if (ret != ICP_EOK) {
-		daemon->info = (icp_store_info_t){.as_of = ICP_TIME_NONE};
+	/* While commits come so fast that none can be read, it has what it had, or more: to say
+	 * that there is none would be worse. */
+	if (ret == ICP_EBUSY && daemon->holds.there) {
+		return;
 	}
+	daemon->info = ret == ICP_EOK ? info : (icp_store_info_t){.as_of = ICP_TIME_NONE};
 	daemon->holds = (icp_spool_store_t){ret == ICP_EOK, daemon->info.sequence};
 }
 
