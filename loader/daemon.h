@@ -78,7 +78,8 @@ typedef struct {
 
 	icp_daemon_job_t job;
 	bool rollback_wanted;
-	bool pause_fleeting; /*!< It could not be written down, so it ends with the daemon. */
+	bool pause_owed;     /*!< It, or why, could not be written down; it is tried again. */
+	bool pause_fleeting; /*!< None is written down, so it ends with the daemon. */
 	icp_daemon_follow_t follow;
 	icp_control_t *control;
 	icp_http_t *http; /*!< NULL: none is wanted. */
