@@ -147,18 +147,12 @@ begin() {
 # Waits for one of them to end, and counts it.
 end_one() {
 	local job
-	while :; do
-		for job in "${!jobs[@]}"; do
-			kill -0 "$job" 2>/dev/null || break 2
-		done
-		sleep 0.2
-	done
+	status=0
+	wait -n -p job "${!jobs[@]}" || status=$?
 	local name=${jobs[$job]}
 	unset "jobs[$job]"
 	log=$(log_of "$name")
 	echo "-- $name"
-	status=0
-	wait "$job" || status=$?
 	local start=${begun[$name]}
 	"${counted_by[$name]}" "$name"
 }
@@ -401,8 +395,9 @@ if [ "$failed" -eq "$before" ]; then
 	pytests 'tests of leaks' build e2e/test_leaks.py
 	begin count_unit_tests 'unit tests with sanitizers' unit_tests
 	begin count_step 'clang-tidy' tidy
-	# Without those that compare with other daemons, or take long to find what TSan looks for, and
-	# without those in which none of our code runs: resolvers without the module, PostgreSQL alone.
+	# Without those that compare with other daemons, or take long to find what TSan looks for, or do
+	# a part of what others do, and without those in which none of our code runs: resolvers without
+	# the module, PostgreSQL alone.
 	pytests 'tests of the resolver, with sanitizers' build-asan e2e \
 		--ignore=e2e/test_{leaks,transparency,stress,daemon}.py
 	pytests 'tests of leaks, with sanitizers' build-asan e2e/test_leaks.py \

@@ -9,6 +9,9 @@
 enum { REST_BITS = 21, PAGE_BITS = 28, SIZE_BITS = 15 };
 
 #define PER_TOP 8 /*!< Entries under the same high bits, about: they fill a line of the cache. */
+#define PER_TOP_MAX                                                                                \
+	64 /*!< Of hashes there never are more; of others the search would take long.              \
+	    */
 
 /*! A key with the same high bits as its neighbours, and where its data is. */
 typedef struct {
@@ -69,7 +72,7 @@ static place_t place_of(const icp_directory_t *directory, uint64_t key, const ic
 	};
 }
 
-/*! \return ICP_EOK, ICP_EDAMAGED */
+/*! \return ICP_EOK, ICP_EDAMAGED: also where keys are no hashes */
 static int fill(icp_directory_t *directory, const icp_pages_t *pages, const icp_tree_t *tree)
 {
 	icp_pages_walk_t walk;
@@ -81,11 +84,15 @@ static int fill(icp_directory_t *directory, const icp_pages_t *pages, const icp_
 	icp_pages_walk(&walk, pages, tree);
 	while ((ret = icp_pages_walk_key(&walk, &entry)) == 1) {
 		uint64_t key = icp_entry_number(&entry);
-		if (count == tree->entries || (count > 0 && key <= last)) {
+		if (count == tree->entries || entry.key_size != sizeof key ||
+			(count > 0 && key <= last)) {
 			return ICP_EDAMAGED;
 		}
 		while (top <= top_of(directory, key)) {
 			directory->tops[top++] = count;
+		}
+		if (count - directory->tops[top - 1] == PER_TOP_MAX) {
+			return ICP_EDAMAGED;
 		}
 		directory->places[count++] = place_of(directory, key, &entry);
 		last = key;
@@ -126,27 +133,47 @@ uint64_t icp_directory_txn(const icp_directory_t *directory)
 	return directory->txn;
 }
 
-bool icp_directory_find(const icp_directory_t *directory, uint64_t key, icp_extent_t *extent)
+/*! The place of the first entry whose key is not below that of these bits; NULL: only the tree can
+ * say. */
+static const place_t *search(const icp_directory_t *directory, uint64_t top, uint64_t rest)
 {
-	uint64_t top = top_of(directory, key);
-	uint64_t rest = rest_of(directory, key);
 	const place_t *place = directory->places + directory->tops[top];
 	const place_t *end = directory->places + directory->tops[top + 1];
-	uint64_t low = 0;
 	while (place < end && place->rest < rest) {
-		low = place->rest;
 		place++;
 	}
-	/* Which of two keys is the lower one may be in the bits that are not here. The place at the
-	 * end is the first of those with higher bits, and there is one. */
-	uint64_t high = place < end ? place->rest : UINT64_C(1) << REST_BITS;
-	if (high == rest || place->size == 0) {
+	/* Which of two keys is the lower one may be in the bits that are not here; so the highest
+	 * node of a bucket is left to the tree. The place at the end is the first of those with
+	 * higher bits, and there is one. */
+	return (place < end && place->rest == rest) || place->size == 0 ? NULL : place;
+}
+
+bool icp_directory_find(const icp_directory_t *directory, uint64_t key, icp_extent_t *extent)
+{
+	const place_t *place = search(directory, top_of(directory, key), rest_of(directory, key));
+	if (place != NULL) {
+		*extent = (icp_extent_t){.page = place->page, .size = place->size};
+	}
+	return place != NULL;
+}
+
+bool icp_directory_guess(
+	const icp_directory_t *directory, uint64_t key, icp_extent_t *extent, size_t *near)
+{
+	const int64_t whole = INT64_C(1) << REST_BITS;
+	uint64_t top = top_of(directory, key);
+	int64_t rest = (int64_t)rest_of(directory, key);
+	const place_t *place = search(directory, top, (uint64_t)rest);
+	if (place == NULL) {
 		return false;
 	}
-	*extent = (icp_extent_t){
-		.page = place->page,
-		.size = place->size,
-		.near = (rest - low) * place->size / (high - low),
-	};
+	/* By the distance to the entries on both sides: those of neighbouring high bits, as seldom
+	 * as there is none with these. */
+	bool is_first = place == directory->places + directory->tops[top];
+	bool is_beyond = place == directory->places + directory->tops[top + 1];
+	int64_t low = place == directory->places ? 0 : (int64_t)place[-1].rest - is_first * whole;
+	int64_t high = (int64_t)place->rest + is_beyond * whole;
+	*extent = (icp_extent_t){.page = place->page, .size = place->size};
+	*near = (size_t)((uint64_t)(rest - low) * place->size / (uint64_t)(high - low));
 	return true;
 }

@@ -17,7 +17,8 @@ typedef struct icp_directory icp_directory_t;
 
 /*!
  * \brief Reads a tree with integer keys, of which the last is UINT64_MAX, but no page of data.
- * \return with one reference; NULL: out of memory, damaged, or of more than 2^28 pages
+ * \return with one reference; NULL: out of memory, damaged, of more than 2^28 pages, or keys that
+ *         are not spread as hashes are
  */
 icp_directory_t *icp_directory_make(const icp_pages_t *pages, const icp_tree_t *tree);
 
@@ -33,8 +34,6 @@ uint64_t icp_directory_txn(const icp_directory_t *directory);
 typedef struct {
 	uint64_t page; /*!< The first of its pages. */
 	size_t size;   /*!< In octets. */
-	size_t near;   /*!< Octets before what belongs to the key, about, if all keys between two
-			  entries are as likely. */
 } icp_extent_t;
 
 /*!
@@ -42,3 +41,10 @@ typedef struct {
  * \return false: only the tree can say
  */
 bool icp_directory_find(const icp_directory_t *directory, uint64_t key, icp_extent_t *extent);
+
+/*!
+ * \brief Likewise, and guesses where in the data that lies which belongs to the key.
+ * \param near  octets before it, as far as keys lie at equal distances; below the size
+ */
+bool icp_directory_guess(
+	const icp_directory_t *directory, uint64_t key, icp_extent_t *extent, size_t *near);

@@ -156,30 +156,43 @@ static bool seat_place(
 	return any_gated(&gate->config->policy, seat->places, count);
 }
 
+/*! Takes a seat that has room for so many addresses; NULL: out of memory. */
+static icp_seat_t *take_seat(icp_gate_t *gate, unsigned number, size_t count, int64_t now)
+{
+	icp_seat_t *seat = icp_seat_take(gate, number, now);
+	if (seat_reserve(seat, count) != ICP_EOK) {
+		icp_gate_release(gate, number);
+		return NULL;
+	}
+	return seat;
+}
+
+static void judge_addresses(icp_gate_t *gate, icp_seat_t *seat, const icp_name_t *name,
+	const icp_address_t *addresses, size_t count, int64_t now, icp_decision_t *decision)
+{
+	bool gated;
+	do {
+		gated = seat_place(gate, seat, addresses, count);
+	} while (!seat_judge(gate, seat, name, count, gated, now, decision));
+}
+
 int icp_gate_judge(icp_gate_t *gate, unsigned number, const icp_name_t *name,
 	const icp_address_t *addresses, size_t address_count, int64_t now, icp_decision_t *decision)
 {
-	icp_seat_t *seat = icp_seat_take(gate, number, now);
-	int ret = seat_reserve(seat, address_count);
-	if (ret != ICP_EOK) {
-		icp_gate_release(gate, number);
-		return ret;
+	icp_seat_t *seat = take_seat(gate, number, address_count, now);
+	if (seat == NULL) {
+		return ICP_ENOMEM;
 	}
-	bool gated;
-	do {
-		gated = seat_place(gate, seat, addresses, address_count);
-	} while (!seat_judge(gate, seat, name, address_count, gated, now, decision));
+	judge_addresses(gate, seat, name, addresses, address_count, now, decision);
 	return ICP_EOK;
 }
 
 int icp_gate_judge_places(icp_gate_t *gate, unsigned number, const icp_name_t *name,
 	const icp_place_t *places, size_t place_count, int64_t now, icp_decision_t *decision)
 {
-	icp_seat_t *seat = icp_seat_take(gate, number, now);
-	int ret = seat_reserve(seat, place_count);
-	if (ret != ICP_EOK) {
-		icp_gate_release(gate, number);
-		return ret;
+	icp_seat_t *seat = take_seat(gate, number, place_count, now);
+	if (seat == NULL) {
+		return ICP_ENOMEM;
 	}
 	memcpy(seat->places, places, place_count * sizeof *places);
 	bool gated = any_gated(&gate->config->policy, places, place_count);
@@ -277,21 +290,16 @@ int icp_gate_decide(icp_gate_t *gate, unsigned number, const icp_name_t *name,
 	if (address_count == 0 || !icp_memory_takes(name, length)) {
 		return icp_gate_judge(gate, number, name, addresses, address_count, now, decision);
 	}
-	icp_seat_t *seat = icp_seat_take(gate, number, now);
+	icp_seat_t *seat = take_seat(gate, number, address_count, now);
+	if (seat == NULL) {
+		return ICP_ENOMEM;
+	}
 	icp_memory_key_t key = icp_memory_key(seat->memory, name, addresses, length);
-	int ret = seat_reserve(seat, address_count);
-	if (ret != ICP_EOK) {
-		icp_gate_release(gate, number);
-		return ret;
-	}
-	if (recall(gate, seat, key, address_count, decision)) {
-		return ICP_EOK;
-	}
-	/* Finding the places of the addresses takes as long as fetching a page. */
-	icp_reader_expect(&seat->reader, name);
-	ret = icp_gate_judge(gate, number, name, addresses, address_count, now, decision);
-	if (ret == ICP_EOK) {
+	if (!recall(gate, seat, key, address_count, decision)) {
+		/* Finding the places of the addresses takes as long as fetching a page. */
+		icp_reader_expect(&seat->reader, name);
+		judge_addresses(gate, seat, name, addresses, address_count, now, decision);
 		remember(seat, key, decision, address_count);
 	}
-	return ret;
+	return ICP_EOK;
 }

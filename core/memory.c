@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "core/memory.h"
+#include "core/memory_private.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -10,37 +10,12 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
-#define WAYS 4                      /*!< Slots that a key may have: a cache line of them. */
 #define HUGE_PAGE ((size_t)2 << 20) /*!< What the kernel may map at once. */
-
-typedef struct {
-	uint64_t tag;
-	uint32_t age; /*!< Of what it rests on; 0: free. */
-	icp_memory_item_t item;
-	uint8_t used; /*!< Since others were to go. */
-} slot_t;
-
-_Static_assert(sizeof(slot_t) * WAYS == 64, "the ways fill a cache line");
-
-#define SLOTS_SIZE (ICP_MEMORY_SLOTS * sizeof(slot_t))
-
-/*! What judgements of one kind rest on, and its age: a number that no other had. */
-typedef struct {
-	icp_stamp_t stamp;
-	uint32_t age;
-} basis_t;
-
-struct icp_memory {
-	slot_t *slots;
-	uint64_t seed;
-	basis_t with_store;
-	basis_t without_store; /*!< Its stamp has generation 0. */
-	uint32_t last_age;
-	unsigned turn; /*!< Which of a key's slots goes next. */
-};
+#define WAYS ICP_MEMORY_WAYS
+#define SLOTS_SIZE (ICP_MEMORY_SLOTS * sizeof(icp_memory_slot_t))
 
 /*! Zeroed pages, which take no memory until they are used; NULL when there are none. */
-static slot_t *map_slots(void)
+static icp_memory_slot_t *map_slots(void)
 {
 	uint8_t *map = mmap(NULL, SLOTS_SIZE + HUGE_PAGE, PROT_READ | PROT_WRITE,
 		MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -54,7 +29,7 @@ static slot_t *map_slots(void)
 	munmap(map + before + SLOTS_SIZE, HUGE_PAGE - before);
 	/* Any slot may be next: with small pages, each look would miss the TLB. */
 	(void)madvise(map + before, SLOTS_SIZE, MADV_HUGEPAGE);
-	return (slot_t *)(map + before);
+	return (icp_memory_slot_t *)(map + before);
 }
 
 icp_memory_t *icp_memory_create(void)
@@ -94,7 +69,7 @@ icp_memory_key_t icp_memory_key(
 	return (icp_memory_key_t){.tag = hash.low64, .place = hash.high64};
 }
 
-static slot_t *ways_of(const icp_memory_t *memory, icp_memory_key_t key)
+static icp_memory_slot_t *ways_of(const icp_memory_t *memory, icp_memory_key_t key)
 {
 	return memory->slots + key.place % (ICP_MEMORY_SLOTS / WAYS) * WAYS;
 }
@@ -102,14 +77,15 @@ static slot_t *ways_of(const icp_memory_t *memory, icp_memory_key_t key)
 /*! The age of judgements that rest on this. One that was left behind never comes back. */
 static uint32_t age_of(icp_memory_t *memory, const icp_stamp_t *stamp)
 {
-	basis_t *basis = stamp->generation != 0 ? &memory->with_store : &memory->without_store;
+	icp_memory_basis_t *basis =
+		stamp->generation != 0 ? &memory->with_store : &memory->without_store;
 	if (basis->age == 0 || !icp_stamp_equal(&basis->stamp, stamp)) {
 		if (++memory->last_age == 0) {
 			memset(memory->slots, 0, SLOTS_SIZE);
 			memory->with_store.age = memory->without_store.age = 0;
 			memory->last_age = 1;
 		}
-		*basis = (basis_t){.stamp = *stamp, .age = memory->last_age};
+		*basis = (icp_memory_basis_t){.stamp = *stamp, .age = memory->last_age};
 	}
 	return basis->age;
 }
@@ -118,7 +94,7 @@ const icp_memory_item_t *icp_memory_find(
 	icp_memory_t *memory, icp_memory_key_t key, const icp_stamp_t *stamp)
 {
 	uint32_t age = age_of(memory, stamp);
-	slot_t *ways = ways_of(memory, key);
+	icp_memory_slot_t *ways = ways_of(memory, key);
 	for (unsigned i = 0; i < WAYS; i++) {
 		if (ways[i].tag == key.tag && ways[i].age == age) {
 			ways[i].used = 1;
@@ -129,7 +105,7 @@ const icp_memory_item_t *icp_memory_find(
 }
 
 /*! The way that goes: one that holds no more, or was not asked for again, or whose turn it is. */
-static slot_t *choose_way(icp_memory_t *memory, slot_t *ways)
+static icp_memory_slot_t *choose_way(icp_memory_t *memory, icp_memory_slot_t *ways)
 {
 	unsigned turn = memory->turn++;
 	for (unsigned i = 0; i < WAYS; i++) {
@@ -154,8 +130,8 @@ void icp_memory_put(icp_memory_t *memory, icp_memory_key_t key, const icp_stamp_
 	const icp_memory_item_t *item)
 {
 	uint32_t age = age_of(memory, stamp);
-	slot_t *ways = ways_of(memory, key);
-	slot_t *way = NULL;
+	icp_memory_slot_t *ways = ways_of(memory, key);
+	icp_memory_slot_t *way = NULL;
 	for (unsigned i = 0; i < WAYS; i++) {
 		if (ways[i].tag == key.tag) {
 			way = &ways[i];
@@ -164,5 +140,5 @@ void icp_memory_put(icp_memory_t *memory, icp_memory_key_t key, const icp_stamp_
 	if (way == NULL) {
 		way = choose_way(memory, ways);
 	}
-	*way = (slot_t){.tag = key.tag, .age = age, .item = *item};
+	*way = (icp_memory_slot_t){.tag = key.tag, .age = age, .item = *item};
 }

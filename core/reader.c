@@ -10,9 +10,9 @@
 /*! Reading a bucket's place from the tree in passing takes a small part of a search in it. So a
  * directory is made when its commit has lasted for a part of as many searches as it has buckets. */
 #define DIRECTORY_WORTH 16
-#define LINE 64         /*!< Of the processor's cache. */
-#define BUCKET_HEAD 256 /*!< Octets before the nodes of a bucket that fills a page, about. */
-#define AROUND 256      /*!< A node is not farther from where it is expected, mostly. */
+#define LINE 64      /*!< Of the processor's cache. */
+#define HEAD_PART 20 /*!< Of a bucket, so large is the part before its nodes, about. */
+#define AROUND 256   /*!< Octets: a node is not farther from where it is expected, mostly. */
 
 int icp_reader_init(icp_reader_t *reader, icp_store_t *store, icp_diag_t *diag)
 {
@@ -295,22 +295,25 @@ int icp_reader_find_node(
 void icp_reader_expect(const icp_reader_t *reader, const icp_name_t *name)
 {
 	icp_extent_t extent;
+	size_t near;
 	if (reader->directory == NULL || name->labels < 2) {
 		return;
 	}
 	size_t at = icp_name_suffix(name, 2);
 	uint64_t hash = icp_name_hash(name->wire + at, name->length - at);
-	if (!icp_directory_find(reader->directory, hash, &extent)) {
+	if (!icp_directory_guess(reader->directory, hash, &extent, &near)) {
 		return;
 	}
-	const uint8_t *page = reader->pages.map + extent.page * reader->pages.page_size;
-	for (size_t octet = 0; octet < BUCKET_HEAD; octet += LINE) {
-		__builtin_prefetch(page + octet);
+	const uint8_t *data =
+		reader->pages.map + extent.page * reader->pages.page_size + ICP_PAGE_HEADER;
+	size_t head = extent.size / HEAD_PART;
+	for (size_t octet = 0; octet <= head; octet += LINE) {
+		__builtin_prefetch(data + octet);
 	}
-	size_t first = extent.near > BUCKET_HEAD + AROUND ? extent.near - AROUND : BUCKET_HEAD;
-	size_t end = extent.near + AROUND < extent.size ? extent.near + AROUND : extent.size;
-	for (size_t octet = first; octet < end; octet += LINE) {
-		__builtin_prefetch(page + octet);
+	near = head + near * (extent.size - head) / extent.size;
+	size_t end = near + AROUND < extent.size ? near + AROUND : extent.size;
+	for (size_t octet = near > AROUND ? near - AROUND : 0; octet < end; octet += LINE) {
+		__builtin_prefetch(data + octet);
 	}
 }
 

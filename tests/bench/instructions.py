@@ -27,11 +27,11 @@ from data import BLOCK, HEADER, OURS, Names, mix
 FIGURES = Path(__file__).with_name("instructions.json")
 MARGIN = 0.03
 NAMES = 20_000
-LINES = 500
 # Else the C library chooses its string functions by what the processor can do.
 TUNABLES = {"GLIBC_TUNABLES": "glibc.cpu.hwcaps=-AVX2"}
 # Judgements and answers in the short run and in the long one.
 JUDGEMENTS = (1_000, 11_000)
+FEW = 500  # Lines that are judged again and again.
 ANSWERS = (300, 1_800)
 ASKED = 100
 VALGRIND_SECONDS = 120
@@ -106,9 +106,9 @@ class Place:
         """[(name, address)]; names under names that are filed, as clients ask for them, or not."""
         filed = [number for number in range(NAMES) if self.names.permits(number)]
         numbers = {
-            "filed": filed[:: len(filed) // LINES][:LINES],
-            "unfiled": range(1 << 40, (1 << 40) + LINES),
-            "foreign": range(1 << 41, (1 << 41) + LINES),
+            "filed": filed[: JUDGEMENTS[1]],
+            "unfiled": range(1 << 40, (1 << 40) + JUDGEMENTS[1]),
+            "foreign": range(1 << 41, (1 << 41) + JUDGEMENTS[1]),
         }[kind]
         addresses = ABROAD if kind == "foreign" else GATED
         found = []
@@ -118,12 +118,13 @@ class Place:
             found.append((host + self.names.name(number, z), addresses[z % len(addresses)]))
         return found
 
-    def judgement(self, kind, *how):
-        lines = "".join(f"{name} {address}\n" for name, address in self.lines(kind))
+    def judgement(self, kind, few=None):
+        """Of names that were not judged before; if there are few, of those that are remembered."""
+        lines = "".join(f"{name} {address}\n" for name, address in self.lines(kind)[:few])
         runs = []
         for judgements in JUDGEMENTS:
             program = self.build / "tests" / "bench" / "judge_lines"
-            command = [program, self.conf, str(judgements), *how]
+            command = [program, self.conf, str(judgements)]
             runs.append(count(self.directory, command, input=lines.encode()))
         return (runs[1] - runs[0]) / (JUDGEMENTS[1] - JUDGEMENTS[0])
 
@@ -168,7 +169,7 @@ def measure(build):
     with tempfile.TemporaryDirectory(prefix="icpgate-instructions-") as directory:
         place = Place(Path(directory), build)
         found = {f"judgement, {kind}": place.judgement(kind) for kind in ("filed", "unfiled", "foreign")}
-        found["judgement, remembered"] = place.judgement("unfiled", "remembered")
+        found["judgement, remembered"] = place.judgement("unfiled", FEW)
         found["cached answer, blocked"] = place.answer()
     return {what: round(figure) for what, figure in found.items()}
 

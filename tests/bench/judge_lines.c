@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*!
- * judge_lines CONF COUNT [remembered]: reads lines of NAME ADDRESS from standard input and judges
- * them, COUNT judgements in all, always as of the same moment. So the instructions of one judgement
- * are the difference between two runs. Prints how many names were blocked.
+ * judge_lines CONF COUNT: reads lines of NAME ADDRESS from standard input and judges them, COUNT
+ * judgements in all, always as of the same moment: from the second turn on they are remembered. The
+ * instructions of one judgement are the difference between two runs. Prints how many names were
+ * blocked.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,7 +11,7 @@
 
 #include "core/gate.h"
 
-#define LINES_MAX 4096
+#define LINES_MAX 16384
 #define NOW INT64_C(1795000000)
 
 typedef struct {
@@ -34,17 +35,14 @@ static size_t read_lines(line_t *lines)
 	return count;
 }
 
-typedef int (*judge_t)(icp_gate_t *gate, unsigned seat, const icp_name_t *name,
-	const icp_address_t *addresses, size_t address_count, int64_t now,
-	icp_decision_t *decision);
-
-static long judge(icp_gate_t *gate, judge_t one, const line_t *lines, size_t line_count, long count)
+static long judge(icp_gate_t *gate, const line_t *lines, size_t line_count, long count)
 {
 	long blocked = 0;
 	for (long i = 0; i < count; i++) {
 		const line_t *line = &lines[(size_t)i % line_count];
 		icp_decision_t decision;
-		if (one(gate, 0, &line->name, &line->address, 1, NOW, &decision) != ICP_EOK) {
+		if (icp_gate_decide(gate, 0, &line->name, &line->address, 1, NOW, &decision) !=
+			ICP_EOK) {
 			return -1;
 		}
 		blocked += decision.judgement.verdict == ICP_BLOCK;
@@ -59,10 +57,9 @@ int main(int argc, char **argv)
 	icp_config_t config;
 	icp_gate_t *gate;
 	icp_diag_t diag = {""};
-	bool remembered = argc == 4 && strcmp(argv[3], "remembered") == 0;
-	size_t line_count = argc == 3 || remembered ? read_lines(lines) : 0;
+	size_t line_count = argc == 3 ? read_lines(lines) : 0;
 	if (line_count == 0) {
-		fputs("usage: judge_lines CONF COUNT [remembered] <LINES\n", stderr);
+		fputs("usage: judge_lines CONF COUNT <LINES\n", stderr);
 		return 2;
 	}
 	if (icp_config_load(&config, argv[1], &diag) != ICP_EOK) {
@@ -74,8 +71,7 @@ int main(int argc, char **argv)
 		icp_config_deinit(&config);
 		return 1;
 	}
-	printf("%ld\n", judge(gate, remembered ? icp_gate_decide : icp_gate_judge, lines,
-				line_count, strtol(argv[2], NULL, 10)));
+	printf("%ld\n", judge(gate, lines, line_count, strtol(argv[2], NULL, 10)));
 	icp_gate_destroy(gate);
 	icp_config_deinit(&config);
 	return 0;

@@ -86,28 +86,43 @@ def load(world, options):
     return rows
 
 
-def feeds(world, options):
-    """Feeds of 1, 2, 4 times the size. The store of each is kept for the part `sizes`."""
-    found = {}
-    for factor in (1, 2, 4):
-        sized = World(world.directory, world.build, world.count * factor)
-        runs = []
-        for _ in range(options.loads):
+FACTORS = (1, 2, 4)
+
+
+def load_sizes(world, times, say):
+    """Loads feeds of several times the size in turns; {factor: (store's size, [runs])}. The store of each
+    is kept for the part `sizes`."""
+    worlds = {factor: World(world.directory, world.build, world.count * factor) for factor in FACTORS}
+    runs = {factor: [] for factor in FACTORS}
+    for turn in range(times):
+        for factor in sorted(FACTORS, reverse=turn % 2 == 1):
+            sized = worlds[factor]
             empty(sized)
-            runs.append(timed(sized.loader("full", sized.feed())))
-        seconds, _, peak = median_of(runs)
-        found[factor] = seconds, store_size(sized.store), peak
-        options.say(f"{sized.count:,} rows: {seconds:.1f} s")
+            runs[factor].append(timed(sized.loader("full", sized.feed())))
+            say(f"{sized.count:,} rows: {runs[factor][-1][0]:.1f} s")
+    return {factor: (store_size(worlds[factor].store), runs[factor]) for factor in FACTORS}
+
+
+def feeds(world, options):
+    """Feeds of 1, 2, 4 times the size: medians of the ratios of each turn."""
+    found = load_sizes(world, options.loads, options.say)
     rows = []
-    for big in (2, 4):
-        small = big // 2
-        for index, what in enumerate(("time", "size")):
-            ratio = found[big][index] / found[small][index]
-            title = f"feed of {big} times the size against {small}, {what}"
-            unit = (lambda v: f"{v:.1f} s") if what == "time" else (lambda v: f"{v / 1e6:.0f} MB")
-            note = f"{unit(found[big][index])} against {unit(found[small][index])}"
-            rows.append(row(f"feed-{big}-{what}", title, ratio, "ratio", ("<=", 2.1), note))
-    rows.append(row("feed-4-memory", "feed of 4 times the size, memory", found[4][2] / MIB, "MiB"))
+    for big in FACTORS[1:]:
+        (small_size, small), (big_size, large) = found[big // 2], found[big]
+        ratios = [[b[at] / s[at] for s, b in zip(small, large)] for at in (0, 1)]
+        seconds = [median_of(each)[0] for each in (large, small)]
+        what = f"feed of {big} times the size against {big // 2}"
+        note = (
+            f"{min(ratios[0]):.3f} to {max(ratios[0]):.3f}; {seconds[0]:.1f} s against {seconds[1]:.1f} s; "
+            f"by CPU time {statistics.median(ratios[1]):.3f}; {len(small)} turns"
+        )
+        ratio = statistics.median(ratios[0])
+        rows.append(row(f"feed-{big}-time", f"{what}, time", ratio, "ratio", ("<=", 2.1), note))
+        note = f"{big_size / 1e6:.0f} MB against {small_size / 1e6:.0f} MB"
+        size = big_size / small_size
+        rows.append(row(f"feed-{big}-size", f"{what}, size", size, "ratio", ("<=", 2.1), note))
+    peak = median_of(found[FACTORS[-1]][1])[2]
+    rows.append(row("feed-4-memory", "feed of 4 times the size, memory", peak / MIB, "MiB"))
     return rows
 
 

@@ -7,10 +7,10 @@ import subprocess
 
 import pytest
 
+from clock import ResolverClock
 from harness import Unbound, find_program
 from leak_world import Setup, running_leak_world, usual_lines
 from leaks import CONTROLS, LINES, VARIANTS, Probe, all_ways
-from test_regressions import Clock
 from test_start import refusal
 from world import Site
 
@@ -21,7 +21,7 @@ CASES = [(way, variant) for variant in VARIANTS for way in WAYS if way.suits(var
 
 @pytest.fixture(scope="module")
 def setup(tmp_path_factory, commands, module):
-    clock = Clock(tmp_path_factory.mktemp("clock"))
+    clock = ResolverClock(tmp_path_factory.mktemp("clock"))
     return Setup(tmp_path_factory, commands, module, clock)
 
 

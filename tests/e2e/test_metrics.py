@@ -13,7 +13,7 @@ from harness import free_port, start, wait_until
 from feeds import Row
 from gate_daemon import state_of, upsert
 from http_alone import HttpAlone, fetch, samples
-from test_daemon import Gate
+from site_daemon import SiteDaemon
 from world import ABROAD, BLOCK4, LEASE, LOOK, OURS, SLACK, THEIRS, Site, addresses, row
 
 CN = [
@@ -54,9 +54,9 @@ def a_scraped_world(start_world):
     with ExitStack() as stack:
         # The resolver counts in a file of the store, which has to be there.
         world = stack.enter_context(start_world(cn=CN, rows=[row("old.cn")], server_lines=lines))
-        gate = Gate(world)
+        gate = SiteDaemon(world.site)
+        gate.world = world
         stack.callback(gate.close)
-        gate.store.path = world.site.store
         gate.configure(http=f"127.0.0.1:{port}")
         gate.start()
         gate.ends_in("done", gate.full(ROWS, 1))
@@ -247,7 +247,7 @@ def test_labels_asked_for_are_there(scraped):
 
 def test_dashboard_is_one_that_people_understand():
     board = monitoring.dashboard()
-    assert board["uid"] == "icpgate" and board["schemaVersion"] >= 36 and board["id"] is None
+    assert board["uid"] == "icpgate-gate" and board["schemaVersion"] >= 36 and board["id"] is None
     kinds = {variable["name"]: variable["type"] for variable in board["templating"]["list"]}
     assert kinds == {"datasource": "datasource", "job": "query", "instance": "query"}
     ids = [panel["id"] for panel in board["panels"]]

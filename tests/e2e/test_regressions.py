@@ -10,7 +10,7 @@ import dns.query
 import dns.rcode
 import pytest
 
-from clock import Clock
+from clock import ResolverClock
 from harness import Nsd, Relay, Unbound, holds_for, start, wait_until
 from leak_checks import AFTER_LEASE, SERVED, assert_stale
 from test_dnssec import APEX, signed_zone
@@ -31,21 +31,6 @@ from world import (
 # An answer from the cache; an upstream that is asked answers, or is known to be silent, later.
 AT_ONCE = 0.3
 LONG_TTL = 3600
-
-
-class ResolverClock(Clock):
-    """That of resolvers."""
-
-    def move(self, unbound, seconds):
-        """Sets it to so many seconds ahead of the machine's."""
-        self.write(seconds)
-        # The resolver reads its clock before it handles an event, but then perhaps many queries.
-        # This is an event of another kind: no query after it belongs to one before it.
-        unbound.control("status")
-
-    def install(self, monkeypatch):
-        monkeypatch.setenv("ICP_PRELOAD", self.preload)
-        monkeypatch.setenv("ICP_CLOCK", str(self.path))
 
 
 @pytest.fixture(scope="module")

@@ -29,12 +29,17 @@ static bool same_find(const image_t *image, const icp_tree_t *tree,
 	icp_entry_t data;
 	icp_extent_t extent;
 	assert_int_equal(icp_pages_find(&image->pages, tree, key, &entry), 1);
+	icp_extent_t again;
+	size_t near;
 	if (!icp_directory_find(directory, key, &extent)) {
+		assert_false(icp_directory_guess(directory, key, &again, &near));
 		return false;
 	}
 	assert_int_equal(extent.page, entry.overflow);
 	assert_int_equal(extent.size, entry.data_size);
-	assert_in_range(extent.near, 0, extent.size - 1);
+	assert_true(icp_directory_guess(directory, key, &again, &near));
+	assert_memory_equal(&again, &extent, sizeof extent);
+	assert_in_range(near, 0, extent.size - 1);
 	assert_int_equal(icp_pages_data(&image->pages, extent.page, extent.size, &data), ICP_EOK);
 	assert_ptr_equal(data.data, entry.data);
 	assert_int_equal(data.data_size, entry.data_size);
@@ -86,6 +91,60 @@ static void what_it_says_the_tree_says(void **state)
 	}
 	same_finds(1000);
 	same_finds(4001);
+}
+
+/*! Keys of the entries around a number. */
+static void neighbours(
+	const uint64_t *keys, size_t count, uint64_t key, uint64_t *low, uint64_t *high)
+{
+	*low = 0;
+	for (size_t i = 0; i < count && keys[i] < key; i++) {
+		*low = keys[i];
+		*high = keys[i + 1];
+	}
+	if (*low == 0) {
+		*high = keys[0];
+	}
+}
+
+static void a_key_is_near_where_it_would_be(void **state)
+{
+	(void)state;
+	enum { ENTRIES = 2000, FINDS = 3000 };
+	static uint64_t keys[ENTRIES];
+	world_t world;
+	open_world(&world);
+	fill(&world, ENTRIES, false);
+	image_t image = take_image(&world);
+	icp_tree_t tree = named_tree(&image, "buckets");
+	icp_directory_t *directory = icp_directory_make(&image.pages, &tree);
+	assert_non_null(directory);
+	icp_pages_walk_t walk;
+	icp_entry_t entry;
+	icp_pages_walk(&walk, &image.pages, &tree);
+	for (size_t i = 0; i < ENTRIES; i++) {
+		assert_int_equal(icp_pages_walk_next(&walk, &entry), 1);
+		keys[i] = icp_entry_number(&entry);
+	}
+	unsigned met = 0;
+	for (unsigned i = 0; i < FINDS; i++) {
+		uint64_t key = draw(&world.state);
+		uint64_t low;
+		uint64_t high;
+		icp_extent_t extent;
+		size_t near;
+		neighbours(keys, ENTRIES, key, &low, &high);
+		if (icp_directory_guess(directory, key, &extent, &near)) {
+			double part = (double)(key - low) / (double)(high - low);
+			double off = part * (double)extent.size - (double)near;
+			met += off > -2 && off < 2;
+		}
+	}
+	/* But for those between which no key has the high bits. */
+	assert_true(met > FINDS - FINDS / 50);
+	icp_directory_unref(directory);
+	drop_image(&image);
+	close_world(&world);
 }
 
 /*! Of keys that differ below what it holds of them only the tree can tell which is the first. */
@@ -147,6 +206,41 @@ static void of_other_trees_there_is_none(void **state)
 	close_world(&world);
 }
 
+/*! Of keys that are no hashes, and of one whose key has another size. */
+static void of_other_keys_there_is_none(void **state)
+{
+	(void)state;
+	world_t world;
+	open_world(&world);
+	begin(&world);
+	MDB_dbi buckets = database(&world, "buckets", MDB_INTEGERKEY);
+	for (uint64_t i = 1; i < 300; i++) {
+		put(&world, buckets, i << 40, PAGE_DATA);
+	}
+	put(&world, buckets, UINT64_MAX, PAGE_DATA);
+	commit(&world);
+	image_t image = take_image(&world);
+	icp_tree_t tree = named_tree(&image, "buckets");
+	assert_null(icp_directory_make(&image.pages, &tree));
+	drop_image(&image);
+	close_world(&world);
+
+	open_world(&world);
+	fill(&world, 2, false);
+	image = take_image(&world);
+	tree = named_tree(&image, "buckets");
+	icp_directory_t *directory = icp_directory_make(&image.pages, &tree);
+	assert_non_null(directory);
+	icp_directory_unref(directory);
+	uint8_t *page = (uint8_t *)image.pages.map + tree.root * image.pages.page_size;
+	uint16_t node;
+	memcpy(&node, page + ICP_PAGE_HEADER, sizeof node);
+	page[node + ICP_NODE_HEADER - 2] = 6;
+	assert_null(icp_directory_make(&image.pages, &tree));
+	drop_image(&image);
+	close_world(&world);
+}
+
 /*! Any octet of the pages of the tree, each in turn. */
 static void damage_is_found_or_does_no_harm(void **state)
 {
@@ -184,8 +278,10 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_it_says_the_tree_says),
+		cmocka_unit_test(a_key_is_near_where_it_would_be),
 		cmocka_unit_test(near_keys_are_left_to_the_tree),
 		cmocka_unit_test(of_other_trees_there_is_none),
+		cmocka_unit_test(of_other_keys_there_is_none),
 		cmocka_unit_test(damage_is_found_or_does_no_harm),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

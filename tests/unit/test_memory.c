@@ -10,10 +10,10 @@
 
 #include <cmocka.h>
 
-/* NOLINTNEXTLINE(bugprone-suspicious-include): for last_age, which nothing else has to see. */
-#include "core/memory.c"
+#include <string.h>
 
 #include "core/error.h"
+#include "core/memory_private.h"
 
 static const icp_stamp_t no_store = {.version = 1};
 

@@ -47,6 +47,42 @@ static void one_directory_is_made_for_all(void **state)
 	close_current(&one);
 }
 
+/*! A tree that leads nowhere shows who searches it: with a directory, for a bucket's highest node.
+ */
+static void the_directory_is_used(void **state)
+{
+	load_fillers(*state);
+	icp_reader_t reader = open_current(*state);
+	ask_all(&reader, true);
+	reader.buckets.root = 1;
+	unsigned found = 0;
+	for (unsigned i = 0; i < FILLERS; i++) {
+		char text[64];
+		icp_name_t name;
+		snprintf(text, sizeof text, "filler%u.example", i);
+		assert_int_equal(icp_name_parse(&name, text, strlen(text), NULL), ICP_EOK);
+		found += icp_reader_find(&reader, &name) == ICP_EOK;
+	}
+	assert_in_range(found, FILLERS - 2 * reader.buckets.entries, FILLERS);
+	close_current(&reader);
+}
+
+static void a_directory_is_made_when_it_pays(void **state)
+{
+	load_fillers(*state);
+	icp_reader_t reader = open_current(*state);
+	/* Of which there is none in the end, as the tree has not so many. */
+	reader.buckets.entries = 160;
+	for (unsigned i = 1; i <= 10; i++) {
+		assert_filed(&reader, "filed.example", true);
+		assert_int_equal(reader.searches, i);
+	}
+	assert_filed(&reader, "filed.example", true);
+	assert_int_equal(reader.searches, 0);
+	assert_null(reader.directory);
+	close_current(&reader);
+}
+
 static void a_directory_is_of_one_commit(void **state)
 {
 	load_fillers(*state);
@@ -95,6 +131,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(one_directory_is_made_for_all, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(the_directory_is_used, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+			a_directory_is_made_when_it_pays, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_directory_is_of_one_commit, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(without_slots_there_is_none, set_up, tear_down),
 	};

@@ -9,6 +9,9 @@
 #include "loader/spool_journal.h"
 
 #define DAY 86400
+#define MOVING(sha256, more)                                                                       \
+	"{\"moving\": \"f.csv\", \"to\": \"done\", \"as\": \"f.csv\", \"sha256\": \"" sha256       \
+	"\"" more "}"
 #define LOADING(base, sequence)                                                                    \
 	("{\"loading\": \"" base "\", \"sha256\": \"" SHA "\", \"sequence\": " sequence            \
 	 ", \"generation\": 1}")
@@ -245,12 +248,9 @@ static void test_journal_refused(void **state)
 		"{\"moving\": \"f.csv\", \"to\": \"done\", \"as\": \".csv\"}",
 		"{\"moving\": \"f.csv.zst\", \"to\": \"done\", \"as\": \"f.csv\"}",
 		"{\"moving\": \"f.csv\", \"to\": \"done\", \"as\": \"f\"}",
-		"{\"moving\": \"f.csv\", \"to\": \"done\", \"as\": \"f.csv\", \"sha256\": \"" SHA
-		"\"}",
-		"{\"moving\": \"f.csv\", \"to\": \"done\", \"as\": \"f.csv\", \"sha256\": \"" SHA
-		"\", \"manifest\": [1, 2, 3, 4], \"feed\": [1, 2, 3]}",
-		"{\"moving\": \"f.csv\", \"to\": \"done\", \"as\": \"f.csv\", \"sha256\": \"ab\", "
-		"\"manifest\": [1, 2, 3, 4], \"feed\": [1, 2, 3, 4]}",
+		MOVING(SHA, ""),
+		MOVING(SHA, ", \"manifest\": [1, 2, 3, 4], \"feed\": [1, 2, 3]"),
+		MOVING("ab", ", \"manifest\": [1, 2, 3, 4], \"feed\": [1, 2, 3, 4]"),
 		"{\"loading\": \"f.csv\", \"sha256\": \"ab\", \"sequence\": 1, \"generation\": 1}",
 		LOADING("f.csv", "-1"),
 		LOADING("/f.csv", "1"),
