@@ -34,7 +34,8 @@ bool icp_daemon_due(int64_t *told, int64_t now)
 	return true;
 }
 
-void icp_daemon_end_if_idle(icp_daemon_t *daemon)
+/*! Ends the loop when nothing is left that must end before. */
+static void end_if_idle(icp_daemon_t *daemon)
 {
 	if (daemon->stopping && !daemon->job.busy && daemon->follow.child.pid == 0) {
 		event_base_loopbreak(daemon->loop);
@@ -74,7 +75,7 @@ static void stop(icp_daemon_t *daemon)
 	icp_daemon_keep_pause(daemon);
 	icp_daemon_follow(daemon);
 	event_add(daemon->patience, &patience);
-	icp_daemon_end_if_idle(daemon);
+	end_if_idle(daemon);
 }
 
 static void tell_kept(const char *key, const char *old, const char *new)
@@ -156,7 +157,7 @@ static void child_ended(evutil_socket_t number, short what, void *context)
 	(void)what;
 	icp_daemon_load_ended(daemon);
 	icp_daemon_follow_ended(daemon);
-	icp_daemon_end_if_idle(daemon);
+	end_if_idle(daemon);
 }
 
 static void alive(evutil_socket_t file, short what, void *context)

@@ -78,7 +78,8 @@ typedef struct {
 
 	icp_daemon_job_t job;
 	bool rollback_wanted;
-	bool pause_fleeting; /*!< It could not be written down, so it ends with the daemon. */
+	bool pause_owed;     /*!< It, or why, could not be written down; it is tried again. */
+	bool pause_fleeting; /*!< None is written down, so it ends with the daemon. */
 	icp_daemon_follow_t follow;
 	icp_control_t *control;
 	icp_http_t *http; /*!< NULL: none is wanted. */
@@ -125,7 +126,8 @@ int64_t icp_daemon_now(void);
 /*! \brief Whether something that goes on is to be told again; notes that it is. */
 bool icp_daemon_due(int64_t *told, int64_t now);
 
-/*! \brief Has the spool looked at soon, because something may have changed there. */
+/*! \brief Has the spool looked at soon, because something may have changed there. Also by many
+ * calls it is put off no longer than by the first. */
 void icp_daemon_look_soon(icp_daemon_t *daemon);
 
 /*! \brief Looks whether the data, or a gap, is too old by now, and tells of it. */
@@ -138,16 +140,13 @@ void icp_daemon_step(icp_daemon_t *daemon);
  * ICP_ESYS */
 int icp_daemon_watch_spool(icp_daemon_t *daemon, icp_diag_t *diag);
 
-/*! \brief Reads what the store holds. */
+/*! \brief Reads what the store holds. Where commits come too fast for that, the last is kept. */
 void icp_daemon_read_store(icp_daemon_t *daemon);
 
 /*! \brief Decides that a feed leaves the spool, and moves it. Takes the report over, which may be
  * NULL. */
 void icp_daemon_leave(
 	icp_daemon_t *daemon, icp_spool_feed_t *feed, enum icp_spool_place place, char *report);
-
-/*! \brief Moves a feed whose place is decided; if that fails, it is tried again later. */
-void icp_daemon_move(icp_daemon_t *daemon, icp_spool_feed_t *feed);
 
 /*! \brief Begins to load a feed; if that fails, it is tried again later. */
 void icp_daemon_load(icp_daemon_t *daemon, icp_spool_feed_t *feed);
@@ -177,6 +176,3 @@ void icp_daemon_tell(icp_daemon_t *daemon);
 
 /*! \brief icp_control_take_t */
 json_t *icp_daemon_order(const icp_request_t *request, unsigned user, void *context);
-
-/*! \brief Ends the loop when nothing is left that must end before. */
-void icp_daemon_end_if_idle(icp_daemon_t *daemon);

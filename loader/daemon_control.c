@@ -75,18 +75,23 @@ static void pause_for(icp_daemon_t *daemon, const char *why)
 	daemon->state.paused = true;
 	snprintf(daemon->paused_why, sizeof daemon->paused_why, "%s", why);
 	daemon->told_paused = icp_daemon_now();
-	daemon->pause_fleeting = icp_spool_pause(&daemon->spool, why, &diag) != ICP_EOK &&
-				 !icp_spool_is_paused(&daemon->spool, before);
-	if (daemon->pause_fleeting) {
-		icp_log(ICP_LOG_ERROR, "the pause ends with the daemon: %s", diag.text);
+	daemon->pause_owed = icp_spool_pause(&daemon->spool, why, &diag) != ICP_EOK;
+	/* One for another reason may be written down, and outlives the daemon. */
+	daemon->pause_fleeting = daemon->pause_owed && !icp_spool_is_paused(&daemon->spool, before);
+	if (daemon->pause_owed) {
+		icp_log(ICP_LOG_ERROR, "%s: %s",
+			daemon->pause_fleeting ? "the pause ends with the daemon"
+					       : "what the pause is for is not written down",
+			diag.text);
 	}
 	icp_daemon_follow(daemon);
 }
 
 void icp_daemon_keep_pause(icp_daemon_t *daemon)
 {
-	if (daemon->pause_fleeting &&
+	if (daemon->pause_owed &&
 		icp_spool_pause(&daemon->spool, daemon->paused_why, NULL) == ICP_EOK) {
+		daemon->pause_owed = false;
 		daemon->pause_fleeting = false;
 		icp_log(ICP_LOG_NOTICE, "the pause is written down now");
 	}
@@ -114,6 +119,7 @@ static json_t *resume(icp_daemon_t *daemon)
 		return refuse(diag.text);
 	}
 	daemon->state.paused = false;
+	daemon->pause_owed = false;
 	daemon->pause_fleeting = false;
 	daemon->told_paused = INT64_MIN;
 	icp_daemon_follow(daemon);

@@ -37,6 +37,10 @@ static void set_timer(icp_daemon_t *daemon, int64_t milliseconds)
 
 void icp_daemon_look_soon(icp_daemon_t *daemon)
 {
+	/* Not put off by what comes meanwhile, or much of it would put it off for ever. */
+	if (daemon->scanned == INT64_MIN && event_pending(daemon->look, EV_TIMEOUT, NULL)) {
+		return;
+	}
 	daemon->scanned = INT64_MIN;
 	set_timer(daemon,
 		daemon->scan_ms * LOOK_PART > LOOK_MS ? daemon->scan_ms * LOOK_PART : LOOK_MS);
@@ -50,10 +54,7 @@ static void changed(evutil_socket_t file, short what, void *context)
 	/* What they say does not matter, nor that some were lost: the spool is looked at. */
 	while (read(file, events, sizeof events) > 0) {
 	}
-	/* Not put off by what comes meanwhile, or many files would put it off for long. */
-	if (!event_pending(daemon->look, EV_TIMEOUT, NULL) || daemon->scanned != INT64_MIN) {
-		icp_daemon_look_soon(daemon);
-	}
+	icp_daemon_look_soon(daemon);
 }
 
 int icp_daemon_watch_spool(icp_daemon_t *daemon, icp_diag_t *diag)
@@ -90,16 +91,20 @@ int icp_daemon_watch_spool(icp_daemon_t *daemon, icp_diag_t *diag)
 
 void icp_daemon_read_store(icp_daemon_t *daemon)
 {
+	icp_store_info_t info;
 	uint64_t size;
 	icp_fault_enter();
-	int ret = icp_generations_look(daemon->store, 0, &daemon->info, &size, NULL);
+	int ret = icp_generations_look(daemon->store, 0, &info, &size, NULL);
 	if (icp_fault_happened()) {
 		ret = ICP_EDAMAGED;
 	}
 	icp_fault_leave();
-	if (ret != ICP_EOK) {
-		daemon->info = (icp_store_info_t){.as_of = ICP_TIME_NONE};
+	/* While commits come so fast that none can be read, it has what it had, or more: to say
+	 * that there is none would be worse. */
+	if (ret == ICP_EBUSY && daemon->holds.there) {
+		return;
 	}
+	daemon->info = ret == ICP_EOK ? info : (icp_store_info_t){.as_of = ICP_TIME_NONE};
 	daemon->holds = (icp_spool_store_t){ret == ICP_EOK, daemon->info.sequence};
 }
 
@@ -129,7 +134,8 @@ void icp_daemon_count(icp_daemon_t *daemon)
 	}
 }
 
-void icp_daemon_move(icp_daemon_t *daemon, icp_spool_feed_t *feed)
+/*! Moves a feed whose place is decided; if that fails, it is tried again later. */
+static void move(icp_daemon_t *daemon, icp_spool_feed_t *feed)
 {
 	char as[ICP_SPOOL_BASE_MAX + 1];
 	icp_diag_t diag = {""};
@@ -163,7 +169,7 @@ void icp_daemon_leave(
 	}
 	free(feed->report);
 	feed->report = report;
-	icp_daemon_move(daemon, feed);
+	move(daemon, feed);
 }
 
 static void leave_applied(icp_daemon_t *daemon, icp_spool_feed_t *feed)
@@ -296,7 +302,7 @@ static bool take_step(icp_daemon_t *daemon)
 		}
 		return false;
 	case ICP_SPOOL_LEAVE:
-		icp_daemon_move(daemon, next.feed);
+		move(daemon, next.feed);
 		return true;
 	case ICP_SPOOL_APPLIED:
 		leave_applied(daemon, next.feed);

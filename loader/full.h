@@ -46,8 +46,9 @@ typedef struct {
  * \retval ICP_EOK
  * \retval ICP_EFEED   the feed can't be read, has bad rows, or does not agree with its manifest
  * \retval ICP_EGUARD  it is older than that of the current generation, or too many permissions
- * would be lost \retval ICP_EBUSY   another loader holds the store \retval ICP_ESYS, ICP_ENOMEM,
- * ICP_EDAMAGED
+ *                     would be lost
+ * \retval ICP_EBUSY   another loader holds the store
+ * \retval ICP_ESYS, ICP_ENOMEM, ICP_EDAMAGED
  */
 int icp_full_load(
 	const icp_full_job_t *job, icp_full_result_t *result, icp_bad_t *bad, icp_diag_t *diag);

@@ -65,7 +65,9 @@ int icp_generations_info(const char *store, uint64_t number, icp_store_info_t *i
 
 /*!
  * \brief The same without LMDB's lock file, for a process that must outlive whatever becomes of
- * that. \retval those of icp_generations_info
+ *        that.
+ * \retval those of icp_generations_info
+ * \retval ICP_EBUSY  commits come too fast to be read
  */
 int icp_generations_look(const char *store, uint64_t number, icp_store_info_t *info, uint64_t *size,
 	icp_diag_t *diag);

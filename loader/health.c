@@ -100,6 +100,10 @@ static void print_notes(const icp_observed_t *observed, FILE *out)
 	if (daemon->follow == ICP_FOLLOW_WAITING) {
 		fputs("note: the database can't be followed at the moment\n", out);
 	}
+	if (observed->store_code == ICP_EOK && observed->status.readers_code != ICP_EOK) {
+		fprintf(out, "note: who reads the store is not known: %s\n",
+			observed->status.readers_diag.text);
+	}
 	if (observed->stats_code != ICP_EOK) {
 		fprintf(out, "note: what the resolver counts is not known: %s\n",
 			observed->stats_diag.text);

@@ -43,6 +43,7 @@ struct icp_http {
 	struct event *resume;            /*!< Lets the listener go on. */
 	connection_t connections[ICP_HTTP_CONNECTIONS_MAX]; /*!< The oldest first. */
 	size_t count;
+	icp_readers_memory_t readers;
 	bool guarded;
 };
 
@@ -176,15 +177,15 @@ static const page_t health_page = {"text/plain; charset=utf-8", false, write_hea
 static const page_t status_page = {"application/json", true, write_status};
 
 /*! Makes the body; returns the status, or 0 for lack of memory. */
-static int make_body(const icp_http_t *http, const page_t *page, char **body, size_t *length)
+static int make_body(icp_http_t *http, const page_t *page, char **body, size_t *length)
 {
 	icp_observed_t observed;
 	FILE *out = open_memstream(body, length);
 	if (out == NULL) {
 		return 0;
 	}
-	icp_observe(&observed, http->store, http->config, http->state, (int64_t)time(NULL),
-		page->domains);
+	icp_observe(&observed, http->store, http->config, http->state, &http->readers,
+		(int64_t)time(NULL), page->domains);
 	int status = page->write(&observed, out);
 	icp_observed_deinit(&observed);
 	return fclose(out) == 0 ? status : 0;

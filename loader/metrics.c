@@ -172,6 +172,9 @@ static void print_store(const icp_observed_t *observed, FILE *out)
 	one(out, "store_nodes", GAUGE, "Nodes: domains with rows, and parents of such.",
 		info->nodes);
 	one(out, "store_size_bytes", GAUGE, "Size of the current generation's file.", status->size);
+	if (status->readers_code != ICP_EOK) {
+		return;
+	}
 	one(out, "store_readers", GAUGE, "Readers of the current generation, of all processes.",
 		status->readers.slots);
 	one(out, "store_stale_readers", GAUGE,

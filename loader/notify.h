@@ -16,7 +16,8 @@ typedef struct {
 
 /*!
  * \brief Reads the environment, and takes the variables out of it, as children have nothing to
- * tell. \param pid  of this process; a watchdog of another one is none of ours
+ *        tell.
+ * \param pid  of this process; a watchdog of another one is none of ours
  */
 void icp_notify_open(icp_notify_t *notify, uint64_t pid);
 

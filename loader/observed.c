@@ -13,11 +13,11 @@ static void explain(icp_diag_t *diag, int code)
 	}
 }
 
-static void read_store(icp_observed_t *observed, const char *store)
+static void read_store(icp_observed_t *observed, const char *store, icp_readers_memory_t *readers)
 {
 	icp_diag_t *diag = &observed->store_diag;
 	icp_fault_enter();
-	observed->store_code = icp_status_read_apart(&observed->status, store, diag);
+	observed->store_code = icp_status_read_apart(&observed->status, store, readers, diag);
 	if (observed->store_code == ICP_EOK && observed->status.code != ICP_EOK) {
 		observed->store_code = observed->status.code;
 		*diag = observed->status.diag;
@@ -31,10 +31,10 @@ static void read_store(icp_observed_t *observed, const char *store)
 }
 
 void icp_observe(icp_observed_t *observed, const char *store, const icp_config_t *config,
-	const icp_daemon_state_t *daemon, int64_t now, bool domains)
+	const icp_daemon_state_t *daemon, icp_readers_memory_t *readers, int64_t now, bool domains)
 {
 	*observed = (icp_observed_t){.now = now, .config = config, .daemon = daemon};
-	read_store(observed, store);
+	read_store(observed, store, readers);
 	observed->stats_code =
 		icp_stats_read_quickly(&observed->stats, store, domains, &observed->stats_diag);
 	explain(&observed->stats_diag, observed->stats_code);

@@ -2,7 +2,8 @@
 /*!
  * All that can be told of a store, its resolver and its daemon at one moment: what HTTP's answers
  * are made of. Reading takes some milliseconds and no lock; it never verifies anything, and waits
- * for nobody longer than some hundredths of a second. One thread.
+ * for nobody longer than some hundredths of a second, but for the child that counts readers. One
+ * thread.
  */
 #pragma once
 
@@ -27,10 +28,11 @@ typedef struct {
  * \brief Reads all. What can't be read is a part of what is observed.
  * \param observed  freed with icp_observed_deinit; config and daemon must outlive it
  * \param store     its directory, which may be another than the configuration's
+ * \param readers   what was counted last
  * \param domains   false: without the list of blocked domains
  */
 void icp_observe(icp_observed_t *observed, const char *store, const icp_config_t *config,
-	const icp_daemon_state_t *daemon, int64_t now, bool domains);
+	const icp_daemon_state_t *daemon, icp_readers_memory_t *readers, int64_t now, bool domains);
 
 /*! \brief Frees what it owns; a zeroed one is fine. */
 void icp_observed_deinit(icp_observed_t *observed);

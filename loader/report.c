@@ -169,6 +169,15 @@ static void print_kept(const icp_kept_t *kept, FILE *out)
 	fprintf(out, "  %s  %s%s\n", size, created, kept->current ? "  current" : "");
 }
 
+static json_t *readers_json(const icp_status_t *status)
+{
+	const icp_readers_t *readers = &status->readers;
+	return status->readers_code == ICP_EOK
+		       ? json_pack("{s:I, s:I, s:I}", "slots", (json_int_t)readers->slots, "held",
+				 (json_int_t)readers->held, "stale", (json_int_t)readers->stale)
+		       : json_null();
+}
+
 /*! The members that tell of the current generation, into an object. */
 static json_t *current_json(const icp_status_t *status, int64_t now)
 {
@@ -178,14 +187,13 @@ static json_t *current_json(const icp_status_t *status, int64_t now)
 			status->diag.text[0] != '\0' ? status->diag.text
 						     : icp_strerror(status->code));
 	}
-	return json_pack("{s:I, s:I, s:I, s:o, s:o, s:s, s:I, s:I, s:I, s:I, s:{s:I, s:I, s:I}}",
-		"generation", (json_int_t)info->generation, "sequence", (json_int_t)info->sequence,
-		"base", (json_int_t)info->base, "as_of", icp_report_time(info->as_of), "created_at",
+	return json_pack("{s:I, s:I, s:I, s:o, s:o, s:s, s:I, s:I, s:I, s:I, s:o}", "generation",
+		(json_int_t)info->generation, "sequence", (json_int_t)info->sequence, "base",
+		(json_int_t)info->base, "as_of", icp_report_time(info->as_of), "created_at",
 		icp_report_time(info->created_at), "source", info->source, "rows",
 		(json_int_t)info->rows, "nodes", (json_int_t)info->nodes, "age",
 		(json_int_t)icp_status_age(status, now), "size", (json_int_t)status->size,
-		"readers", "slots", (json_int_t)status->readers.slots, "held",
-		(json_int_t)status->readers.held, "stale", (json_int_t)status->readers.stale);
+		"readers", readers_json(status));
 }
 
 static void print_current(const icp_status_t *status, int64_t now, FILE *out)

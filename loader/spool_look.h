@@ -8,7 +8,10 @@
 
 #include "loader/spool.h"
 
-/*! \brief Takes the stamps of a manifest and its feed. \return how many feeds there are */
+/*!
+ * \brief Takes the stamps of a manifest and its feed.
+ * \return how many feeds there are
+ */
 size_t icp_spool_take_stamps(const icp_spool_t *spool, icp_spool_feed_t *feed);
 
 /*! \brief Whether the stamps of two are the same. */
@@ -16,8 +19,9 @@ bool icp_spool_is_same(const icp_spool_feed_t *a, const icp_spool_feed_t *b);
 
 /*!
  * \brief Whether a feed that was to leave is another one by now. What is left of it while it is
- * moved is not: its files go one by one, the manifest last. \param old  its stamps, of which modes
- * and times of changes may be missing, and its manifest's sum
+ *        moved is not: its files go one by one, the manifest last.
+ * \param old  its stamps, of which modes and times of changes may be missing, and its manifest's
+ *             sum
  */
 bool icp_spool_is_replaced(const icp_spool_feed_t *old, const icp_spool_feed_t *feed);
 

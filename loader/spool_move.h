@@ -50,10 +50,13 @@ int icp_spool_recover(const icp_spool_t *spool, icp_spool_loading_t *loading, ic
 
 /*!
  * \brief Moves a feed with its manifest to a place, and writes a report beside it. Where its name
- * is taken there it gets the time put in. \param report  what is to be read there; a report that
- * can't be written is told of by notice alone \param now     seconds \param as      the base that
- * it has there \param notice  empty, or what did not go well though the feed was moved \retval
- * ICP_EOK \retval ICP_ESYS  it is still here, wholly or in part, and may be moved by another call
+ *        is taken there it gets the time put in.
+ * \param report  what is to be read there; one that can't be written is told of by notice alone
+ * \param now     seconds
+ * \param as      the base that it has there
+ * \param notice  empty, or what did not go well though the feed was moved
+ * \retval ICP_EOK
+ * \retval ICP_ESYS  it is still here, wholly or in part, and may be moved by another call
  */
 int icp_spool_move(const icp_spool_t *spool, const icp_spool_feed_t *feed,
 	enum icp_spool_place place, const char *report, int64_t now,

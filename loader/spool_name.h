@@ -50,7 +50,8 @@ bool icp_spool_base_in(
 
 /*!
  * \brief Another base for one that is taken: with a mark put before ".csv", and cut before that
- * where it would be too long for a base. \param base  as icp_spool_base gives it \param mark  at
- * most 24 octets
+ *        where it would be too long for a base.
+ * \param base  as icp_spool_base gives it
+ * \param mark  at most 24 octets
  */
 void icp_spool_rename(const char *base, const char *mark, char other[ICP_SPOOL_BASE_MAX + 1]);

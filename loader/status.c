@@ -7,7 +7,6 @@
 
 #include "core/time.h"
 #include "loader/audit.h"
-#include "loader/readers.h"
 
 /*! icp_generations_info or icp_generations_look */
 typedef int (*look_t)(const char *store, uint64_t number, icp_store_info_t *info, uint64_t *size,
@@ -66,14 +65,23 @@ static int read_current(icp_status_t *status, const char *store, icp_diag_t *dia
 }
 
 /*! The same, without the lock file. */
-static int look_at_current(icp_status_t *status, const char *store, icp_diag_t *diag)
+static int look_at_current(
+	icp_status_t *status, const char *store, icp_readers_memory_t *readers, icp_diag_t *diag)
 {
 	status->code = icp_generations_look(store, 0, &status->info, &status->size, &status->diag);
 	if (status->code == ICP_ENOSTORE) {
 		return icp_fail(diag, status->code, "%s", status->diag.text);
 	}
-	if (status->code == ICP_EOK) {
-		status->code = icp_readers_count(store, &status->readers, &status->diag);
+	if (status->code != ICP_EOK) {
+		return ICP_EOK;
+	}
+	status->readers_code = icp_readers_count(
+		readers, store, status->info.generation, &status->readers, &status->readers_diag);
+	/* No resolver could open it either. For want of processes or time it can be read as well.
+	 */
+	if (status->readers_code == ICP_EDAMAGED) {
+		status->code = status->readers_code;
+		status->diag = status->readers_diag;
 	}
 	return ICP_EOK;
 }
@@ -97,10 +105,11 @@ int icp_status_read(icp_status_t *status, const char *store, icp_diag_t *diag)
 	return ret == ICP_EOK ? read_kept(status, store, icp_generations_info, diag) : ret;
 }
 
-int icp_status_read_apart(icp_status_t *status, const char *store, icp_diag_t *diag)
+int icp_status_read_apart(
+	icp_status_t *status, const char *store, icp_readers_memory_t *readers, icp_diag_t *diag)
 {
 	*status = (icp_status_t){.kept = NULL};
-	int ret = look_at_current(status, store, diag);
+	int ret = look_at_current(status, store, readers, diag);
 	status->audit_pending = has_pending(store);
 	return ret == ICP_EOK ? read_kept(status, store, icp_generations_look, diag) : ret;
 }

@@ -5,6 +5,7 @@
 #pragma once
 
 #include "loader/generations.h"
+#include "loader/readers.h"
 
 typedef struct {
 	uint64_t number;
@@ -19,6 +20,8 @@ typedef struct {
 	icp_diag_t diag; /*!< Without ICP_EOK: why. */
 	icp_store_info_t info; /*!< Of the current generation. */
 	uint64_t size;         /*!< Octets. */
+	int readers_code;      /*!< Of counting them; else readers is void. */
+	icp_diag_t readers_diag;
 	icp_readers_t readers; /*!< Of the current generation, without this process. */
 	bool audit_pending;    /*!< Lines of the audit log wait for the next load. */
 	icp_kept_t *kept;      /*!< Newest first. */
@@ -37,9 +40,11 @@ int icp_status_read(icp_status_t *status, const char *store, icp_diag_t *diag);
 
 /*!
  * \brief The same for a process that must outlive whatever becomes of LMDB's lock file: it does not
- *        open that, and has the readers counted by a child.
+ *        open that, and has the readers counted by a child. That they can't be counted leaves the
+ *        generation one that can be read, unless it is for a damaged lock file.
  */
-int icp_status_read_apart(icp_status_t *status, const char *store, icp_diag_t *diag);
+int icp_status_read_apart(
+	icp_status_t *status, const char *store, icp_readers_memory_t *readers, icp_diag_t *diag);
 
 void icp_status_deinit(icp_status_t *status);
 

@@ -101,6 +101,34 @@ static void check_manifest(const uint8_t *data, size_t size)
 	unlinkat(directory, "f.csv", 0);
 }
 
+static bool is_same_stamp(const icp_spool_stamp_t *a, const icp_spool_stamp_t *b)
+{
+	return a->inode == b->inode && a->size == b->size &&
+	       a->modified.tv_sec == b->modified.tv_sec &&
+	       a->modified.tv_nsec == b->modified.tv_nsec;
+}
+
+/*! What was understood is written, and understood again. */
+static void check_written(const icp_spool_journal_t *journal)
+{
+	icp_spool_journal_t again;
+	int directory = directory_of_feeds();
+	must(icp_spool_journal_write(directory, journal) == 0, "a journal can be written");
+	must(icp_spool_journal_read(directory, &again), "what was written can be read");
+	unlinkat(directory, ICP_SPOOL_JOURNAL, 0);
+	must(again.what == journal->what && strcmp(again.base, journal->base) == 0,
+		"it is of the same feed");
+	must(memcmp(again.sha256, journal->sha256, sizeof again.sha256) == 0 &&
+			again.sequence == journal->sequence &&
+			again.generation == journal->generation,
+		"it is the same load");
+	must(again.place == journal->place && strcmp(again.as, journal->as) == 0 &&
+			again.known == journal->known &&
+			is_same_stamp(&again.manifest, &journal->manifest) &&
+			is_same_stamp(&again.feed, &journal->feed),
+		"it is the same move");
+}
+
 static void check_journal(const uint8_t *data, size_t size)
 {
 	icp_spool_journal_t journal;
@@ -112,6 +140,7 @@ static void check_journal(const uint8_t *data, size_t size)
 					strchr(journal.as, '/') == NULL && journal.as[0] != '.' &&
 					strlen(journal.as) > 4),
 			"a feed goes to a place, under a name");
+		check_written(&journal);
 	}
 	free(text);
 }

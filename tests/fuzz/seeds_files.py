@@ -58,6 +58,8 @@ def manifest(**changes):
 NAMED, READ, JOURNAL = b"\0", b"\1", b"\2"  # What fuzz_spool.c takes them for.
 LOADING = {"loading": "f.csv", "sha256": SHA256, "sequence": 7, "generation": 3}
 MOVING = {"moving": "f.csv", "to": "done", "as": "f~20261124T000000.csv"}
+# Inode, octets, seconds, nanoseconds.
+KNOWN = {**MOVING, "sha256": SHA256, "manifest": [7, 190, 1795449600, 123456789], "feed": [8, 0, -1, 0]}
 
 
 def journal(**changed):
@@ -67,10 +69,14 @@ def journal(**changed):
 SPOOL = {
     "journal-loading": journal(**LOADING),
     "journal-moving": journal(**MOVING),
+    "journal-moving-known": journal(**KNOWN),
+    "journal-moving-known-in-part": journal(**MOVING | {"sha256": SHA256}),
     "journal-number-negative": journal(**LOADING | {"generation": -1}),
     "journal-path": journal(**MOVING | {"as": "../f.csv"}),
     "journal-place-unknown": journal(**MOVING | {"to": ".."}),
     "journal-sha256-short": journal(**LOADING | {"sha256": "ab"}),
+    "journal-stamp-short": journal(**KNOWN | {"feed": [8, 0, 0]}),
+    "journal-stamp-too-large": journal(**KNOWN | {"manifest": [2**63, 0, 0, 0]}),
     "manifest-applied": READ + manifest(kind="delta", sequence=7),
     "manifest-empty": READ,
     "manifest-full": READ + manifest(),

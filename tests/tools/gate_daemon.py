@@ -68,6 +68,7 @@ class Daemon:
         self.configure()
         self.feeds = FeedWriter(self.outside)
         self.store = Store(commands, self.root / "store")
+        self.program = ICPGATED
         self.process = None
         self.messages = []
         self.environment = {}
@@ -92,7 +93,7 @@ class Daemon:
         environment |= {"NOTIFY_SOCKET": str(self.outside / "notify")} | self.environment
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(
-                [*self.prefix, ICPGATED, "-c", self.conf, *arguments], env=environment,
+                [*self.prefix, self.program, "-c", self.conf, *arguments], env=environment,
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log)
 
     def start(self, *arguments):

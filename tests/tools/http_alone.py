@@ -31,11 +31,11 @@ def samples(text):
 class HttpAlone:
     """A process that serves what a configuration says, with a state that is given by order."""
 
-    def __init__(self, conf, expect="listening"):
+    def __init__(self, conf, expect="listening", **environment):
         self.process = subprocess.Popen(
             [BUILD / "tests" / "tools" / "http_alone", conf], stdin=subprocess.PIPE,
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8",
-            env={**os.environ, "UBSAN_OPTIONS": "print_stacktrace=1"})
+            env={**os.environ, "UBSAN_OPTIONS": "print_stacktrace=1", **environment})
         said = self.process.stdout.readline().strip()
         assert said == expect, said
 
@@ -73,7 +73,7 @@ class HttpAlone:
 class Server:
     """A store of the test's own under a server."""
 
-    def __init__(self, stack, directory, loaded=True, **daemon):
+    def __init__(self, stack, directory, loaded=True, environment=None, **daemon):
         self.place = Place(directory)
         if loaded:
             write_feed(self.place.feed, ROWS)
@@ -81,7 +81,7 @@ class Server:
         self.port = free_port()
         # Nothing of this is made.
         self.conf = self.place.config(daemon={"http": f"127.0.0.1:{self.port}", **daemon})
-        self.http = stack.enter_context(HttpAlone(self.conf))
+        self.http = stack.enter_context(HttpAlone(self.conf, **environment or {}))
 
     def fetch(self, path="/metrics", **options):
         return fetch(self.port, path, **options)

@@ -99,16 +99,21 @@ def test_back_on_a_full_disk(full_daemon):
     assert ("wrong.cn", "qcloud") not in daemon.store.dump()
 
 
-def test_back_where_the_spool_is_full(full_daemon):
+@pytest.mark.parametrize("paused", [False, True])
+def test_back_where_the_spool_is_full(full_daemon, paused):
     daemon = full_daemon
     store = daemon.outside / "store"
     daemon.store = Store(daemon.commands, store)
     daemon.start("--store", store)
     daemon.ends_in("done", daemon.full(state_of("a.cn"), 1, "first.csv"))
     daemon.ends_in("done", daemon.full(state_of("wrong.cn"), 2, "wrong.csv"))
+    if paused:
+        # By an operator; that is written down.
+        daemon.ctl("pause")
     daemon.disk.leave(0)
     text = daemon.ctl("rollback")
-    assert "generation 1 is current again" in text and "ends with the daemon" in text
+    assert "generation 1 is current again" in text and ("ends with the daemon" in text) is not paused
+    assert daemon.status()["paused"] == "rollback"
     assert set(daemon.store.dump()) == {("a.cn", "qcloud")}
     daemon.disk.make_room()
     # A good end writes it down, too.

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """icpgated: what becomes of feeds that are dropped into its spool."""
 
+import fcntl
 import json
 import os
 import random
@@ -241,9 +242,12 @@ def test_many(daemon):
 def test_huge(daemon):
     """A hundred thousand rows; the daemon answers while they are loaded."""
     state = {row.key: row for row in (filed(f"d{n}.cn") for n in range(100_000))}
-    daemon.full({**state, **state_of("a.cn")}, 2, "huge.csv")
-    wait_until(lambda: (daemon.status()["loading"] or {}).get("feed") == "huge.csv"
-               or daemon.is_in("done", "huge.csv"), daemon.log)
+    path = daemon.feeds.full({**state, **state_of("a.cn")}, 2, "huge.csv")
+    # The load can't end before its answer is seen.
+    with open(daemon.store.path / "lock", "rb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        daemon.drop(path)
+        wait_until(lambda: (daemon.status()["loading"] or {}).get("feed") == "huge.csv", daemon.log)
     daemon.ends_in("done", "huge.csv")
     assert daemon.status()["store"]["rows"] == 100_001
 
@@ -375,6 +379,30 @@ def test_a_store_that_fails(make_daemon):
     blocked.unlink()
     daemon.ends_in("done", "f.csv")
     assert daemon.status()["loads"]["full"]["failed"] >= 1
+
+
+def test_commits_that_come_too_fast(make_daemon, tmp_path):
+    """A store that can't be read for all that is written to it is not taken for one that is not there."""
+    library = tmp_path / "commit_shim.so"
+    source = Path(__file__).with_name("commit_shim.c")
+    subprocess.run(["cc", "-D_GNU_SOURCE", "-shared", "-fPIC", "-O1", "-o", library, source], check=True)
+    commits = tmp_path / "commits"
+    daemon = make_daemon()
+    daemon.environment = {"LD_PRELOAD": f"{os.environ.get('ICP_PRELOAD', '')} {library}".strip(),
+                          "ICP_COMMITS": str(commits)}
+    commits.touch()
+    daemon.start()
+    daemon.ends_in("done", daemon.full(state_of("a.cn"), 1))
+    assert daemon.status()["store"] is None
+    commits.unlink()
+    assert daemon.status()["store"]["sequence"] == 1
+    commits.touch()
+    assert daemon.status()["store"]["sequence"] == 1
+    daemon.delta(upsert("c.cn"), 3)
+    daemon.says("delta 3 waits for 2")
+    commits.unlink()
+    daemon.ends_in("done", daemon.delta(upsert("b.cn"), 2))
+    wait_until(lambda: daemon.sequence() == 3, daemon.log)
 
 
 def test_two_daemons(daemon):

@@ -3,11 +3,13 @@
 and of the daemon, pauses and rollbacks."""
 
 import os
+import shutil
 import signal
 
 import pytest
 
-from gate_daemon import upsert, wait_until
+from gate_daemon import ICPGATED, state_of, upsert, wait_until
+from operator_tool import LOADER
 
 
 @pytest.fixture(name="following")
@@ -147,3 +149,38 @@ def test_a_delta_waits_for_what_is_followed(following, filings):
     filings.filed("b.cn", ordinal=2)
     filings.filed("x.cn", ordinal=3)
     wait_until(lambda: following.is_in("done", after), following.log, 30)
+
+
+# In front of the loader: where it would follow, it says a line each few milliseconds, as if each were a commit.
+CHATTY = """#!/bin/sh
+case " $* " in
+*" follow "*)
+    exec /usr/bin/python3 -uc 'import time
+while True:
+    print("applied")
+    time.sleep(0.004)' ;;
+esac
+exec LOADER "$@"
+"""
+
+
+def test_lines_do_not_put_a_look_off(make_daemon, tmp_path):
+    """Many commits a second, each told in a line, after each of which the spool may have to be looked at: it is,
+    and a delta that waits there does not wait for them to end."""
+    shutil.copy(ICPGATED, tmp_path)
+    loader = tmp_path / LOADER.name
+    loader.write_text(CHATTY.replace("LOADER", str(LOADER)), encoding="ascii")
+    loader.chmod(0o755)
+    daemon = make_daemon(follow="service=none")
+    daemon.program = tmp_path / ICPGATED.name
+    daemon.start()
+    daemon.says("follow: applied", 10)
+    daemon.ends_in("done", daemon.full(state_of("a.cn"), 1))
+    third = daemon.delta(upsert("c.cn"), 3)
+    daemon.says("delta 3 waits for 2")
+    daemon.says("follow: applied", daemon.log().count("follow: applied") + 10)
+    second = daemon.delta(upsert("b.cn"), 2)
+    # Once a minute it is looked at whatever else is.
+    for name in (second, third):
+        wait_until(lambda n=name: daemon.is_in("done", n), daemon.log, 20)
+    assert daemon.status()["follow"] == {"state": "running", "starts": 1}

@@ -3,8 +3,10 @@
 
 import json
 import os
+import subprocess
 import time
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 
@@ -216,6 +218,57 @@ def test_gap_and_notes(stack, tmp_path):
     server.http.order("gap_since", now - 100)
     status, lines = server.health()
     assert status == 503 and lines[0].startswith("gap: a delta has waited for the one before it")
+
+
+# Who reads the store, which a child counts.
+
+
+@pytest.fixture(name="make_server")
+def a_server_with_forks(stack, tmp_path):
+    """A function that gives a server whose fork() goes as it is said (see fork_shim.c), and a function that says
+    how many there were."""
+    library = tmp_path / "fork_shim.so"
+    source = Path(__file__).with_name("fork_shim.c")
+    subprocess.run(["cc", "-shared", "-fPIC", "-O1", "-o", library, source], check=True)
+
+    def make(how):
+        log = tmp_path / how
+        log.touch()
+        (tmp_path / "place").mkdir()
+        preload = f"{os.environ.get('ICP_PRELOAD', '')} {library}".strip()
+        server = Server(stack, tmp_path / "place", environment={"LD_PRELOAD": preload, "ICP_FORK_LOG": str(log)})
+        return server, lambda: log.stat().st_size
+
+    return make
+
+
+@pytest.mark.parametrize("how, why", [("fail", "fork: Resource temporarily unavailable"),
+                                      ("hang", "{store}: the readers can't be counted")])
+def test_a_store_is_healthy_though_nobody_counts_its_readers(make_server, how, why):
+    server, forks = make_server(how)
+    status, lines = server.health()
+    assert status == 200
+    assert lines[0] == f"note: who reads the store is not known: {why.format(store=server.place.store)}"
+    found = server.samples()
+    assert found["icpgate_store_readable"] == found["icpgate_store_generation"] == 1
+    assert found["icpgate_store_rows"] == len(ROWS)
+    assert "icpgate_store_readers" not in found and "icpgate_store_stale_readers" not in found
+    told = json.loads(server.fetch("/status")[2])
+    assert told["healthy"] and told["store"]["generation"] == 1 and told["store"]["readers"] is None
+    # One that takes long is not asked for with each request.
+    assert how == "fail" or forks() == 1
+
+
+def test_readers_are_not_counted_for_each_request(make_server):
+    server, forks = make_server("count")
+    for _ in range(30):
+        assert server.samples()["icpgate_store_readers"] == 0
+    assert 1 <= forks() < 30
+    # Of another generation they are.
+    before = forks()
+    load(server.place.store, server.place.feed)
+    assert server.samples()["icpgate_store_generation"] == 2
+    assert forks() > before
 
 
 # Where it listens.

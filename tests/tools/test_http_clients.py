@@ -235,7 +235,7 @@ def scrape_and_truncate(server):
         thread.join()
     # It met both states, and none of them was its end.
     assert seen == {200, 503}
-    assert server.samples()["icpgate_store_readable"] == 1
+    wait_until(lambda: server.samples()["icpgate_store_readable"] == 1, "whole")
 
 
 # Where LMDB's lock file has the number of slots that were ever taken: behind magic number, format, a mutex of
@@ -258,8 +258,9 @@ def test_a_lock_file_that_lmdb_must_not_believe(tmp_path):
                 file.write((10**7).to_bytes(4, sys.byteorder))
                 file.truncate(size)
                 file.flush()
+                # What was counted before is believed for a moment.
+                wait_until(lambda: server.samples()["icpgate_store_readable"] == 0, "damaged")
                 assert {server.fetch(path)[0] for path in PATHS} == {200, 503}
-                assert server.samples()["icpgate_store_readable"] == 0
                 assert "can't be counted" in server.health()[1][0]
             lock.write_bytes(whole)
-            assert server.samples()["icpgate_store_readable"] == 1
+            wait_until(lambda: server.samples()["icpgate_store_readable"] == 1, "whole")
