@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "core/owner.h"
@@ -16,6 +17,9 @@
 #include "loader/spool_journal.h"
 #include "loader/spool_look.h"
 #include "loader/text.h"
+
+#define LOCK_TRIES 50          /*!< A second, in all. */
+#define LOCK_PAUSE_NS 20000000 /*!< 20 ms. */
 
 static int failed(const icp_spool_t *spool, const char *what, icp_diag_t *diag)
 {
@@ -49,6 +53,24 @@ static void give_to_store(int directory)
 	}
 }
 
+/*! A child of a daemon that was killed has the lock too until it runs its program or dies, and what
+ * else it has with it. */
+static int lock(const icp_spool_t *spool, icp_diag_t *diag)
+{
+	const struct timespec pause = {.tv_nsec = LOCK_PAUSE_NS};
+	for (int tries = 1; flock(spool->directory, LOCK_EX | LOCK_NB) != 0; tries++) {
+		if (errno != EWOULDBLOCK) {
+			return failed(spool, "", diag);
+		}
+		if (tries == LOCK_TRIES) {
+			return icp_fail(
+				diag, ICP_EBUSY, "%s: another icpgated has it", spool->path);
+		}
+		nanosleep(&pause, NULL);
+	}
+	return ICP_EOK;
+}
+
 int icp_spool_open(icp_spool_t *spool, const char *path, icp_diag_t *diag)
 {
 	*spool = (icp_spool_t){.path = path, .directory = -1, .places = {-1, -1}};
@@ -63,10 +85,8 @@ int icp_spool_open(icp_spool_t *spool, const char *path, icp_diag_t *diag)
 	}
 	if (spool->directory < 0) {
 		ret = failed(spool, "", diag);
-	} else if (flock(spool->directory, LOCK_EX | LOCK_NB) != 0) {
-		ret = errno == EWOULDBLOCK
-			      ? icp_fail(diag, ICP_EBUSY, "%s: another icpgated has it", path)
-			      : failed(spool, "", diag);
+	} else {
+		ret = lock(spool, diag);
 	}
 	for (int place = 0; ret == ICP_EOK && place < ICP_SPOOL_PLACES; place++) {
 		const char *name = icp_spool_place_name((enum icp_spool_place)place);

@@ -94,7 +94,7 @@ typedef struct {
  * \brief Opens a spool, making it and its places where they are missing, and locks it.
  * \param path  must outlive the spool
  * \retval ICP_EOK
- * \retval ICP_EBUSY  another daemon has it
+ * \retval ICP_EBUSY  another daemon has it, also after a second
  * \retval ICP_ESYS
  */
 int icp_spool_open(icp_spool_t *spool, const char *path, icp_diag_t *diag);

@@ -268,11 +268,15 @@ class DaemonStorm(StormWorld):
 
     def wait_empty(self):
         def is_empty():
+            assert self.daemon.process.poll() is None, "icpgated ended"
             self.look()
             return self.daemon.is_empty()
 
-        wait_until(is_empty, SETTLE_SECONDS,
-                   f"the spool is empty; seed {SEED}, {self.daemon.log_path}")
+        try:
+            wait_until(is_empty, SETTLE_SECONDS, f"the spool is empty; seed {SEED}")
+        except AssertionError as error:
+            left = sorted(os.listdir(self.daemon.spool))
+            raise AssertionError(f"{left}\n{self.daemon.log()[-12000:]}") from error
 
     def settle(self):
         """No kill any more: waits until all is dealt with, and checks where it is."""

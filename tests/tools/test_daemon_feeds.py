@@ -411,6 +411,16 @@ def test_two_daemons(daemon):
     daemon.ends_in("done", daemon.delta(upsert("b.cn"), 2))
 
 
+def test_a_lock_that_is_held_for_a_moment(daemon):
+    """As by a child of a daemon that was killed, which has not begun its program yet."""
+    daemon.stop()
+    command = ["flock", str(daemon.spool), "sh", "-c", "echo locked; exec sleep 0.3"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as holder:
+        assert holder.stdout.readline() == b"locked\n"
+        daemon.start()
+    daemon.ends_in("done", daemon.delta(upsert("b.cn"), 2))
+
+
 def test_options(daemon):
     assert run(ICPGATED, "--version").stdout.startswith("icpgated ")
     assert "Usage: icpgated" in run(ICPGATED, "--help").stdout
