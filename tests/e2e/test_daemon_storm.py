@@ -14,9 +14,10 @@ import itertools
 import os
 import random
 import signal
+import threading
 import time
 from collections import Counter
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 
 import pytest
 
@@ -41,6 +42,41 @@ SETTLE_SECONDS = 600 if LONG else 120
 CRASHES = 4
 
 
+class Growth(threading.Thread):
+    """Files that are being written. They change all the time, however long this takes on a busy machine: one
+    that does not change for seconds is what it is, and wrong. A delta that the store has by a full feed goes
+    without being read."""
+
+    def __init__(self):
+        super().__init__(daemon=True)
+        self.files = set()
+        self.lock = threading.Lock()
+        self.stopping = threading.Event()
+        self.start()
+
+    def run(self):
+        while not self.stopping.wait(0.3):
+            with self.lock:
+                for file in self.files:
+                    with suppress(FileNotFoundError):
+                        os.utime(file)
+
+    def begin(self, file):
+        with self.lock:
+            self.files.add(file)
+
+    def end(self, file, octets):
+        with self.lock:
+            self.files.remove(file)
+        with suppress(FileNotFoundError), open(file, "r+b") as open_file:
+            open_file.seek(0, os.SEEK_END)
+            open_file.write(octets)
+
+    def stop(self):
+        self.stopping.set()
+        self.join()
+
+
 class DaemonStorm(StormWorld):
     """The daemon, what was dropped, and what must come of it."""
 
@@ -48,6 +84,8 @@ class DaemonStorm(StormWorld):
         super().__init__(stack, directory, commands, random.Random(SEED))
         self.daemon = SiteDaemon(self.site)
         stack.callback(self.daemon.close)
+        self.growth = Growth()
+        stack.callback(self.growth.stop)
         self.counts = Counter()
         self.state = first_state()
         self.sequence = 1
@@ -137,15 +175,12 @@ class DaemonStorm(StormWorld):
         grows.unlink()
         target = self.daemon.spool / grows.name
 
-        def write(mode, piece):
-            with open(target, mode) as file:
-                file.write(piece)
-
         def end():
             self.history.drop(sequence)
-            write("ab", octets[half:])
+            self.growth.end(target, octets[half:])
 
-        write("xb", octets[:half])
+        target.write_bytes(octets[:half])
+        self.growth.begin(target)
         self.daemon.move(whole)
         self.begun.append(end)
 
