@@ -70,6 +70,9 @@ typedef struct {
 	int64_t scan_ms; /*!< That it took. */
 	icp_spool_gap_t gap;
 	icp_spool_store_t holds;
+	/*! A loader has ended well, and none was killed since: readers see what the store holds.
+	 * See session.c. */
+	bool announced;
 	icp_store_info_t info; /*!< Of the current generation, if there is one. */
 	char paused_why[32];
 	/*! A full feed that a daemon before this one was loading; until it is known whether it was.

@@ -128,6 +128,7 @@ void icp_daemon_follow_ended(icp_daemon_t *daemon)
 	}
 	bool told = follow->ends;
 	if (follow->child.exit == -1) {
+		daemon->announced = false;
 		icp_log(told ? ICP_LOG_INFO : ICP_LOG_ERROR, "follow: ended by signal %d (%s)",
 			follow->child.killer, strsignal(follow->child.killer));
 	} else {

@@ -332,6 +332,8 @@ void icp_daemon_load_ended(icp_daemon_t *daemon)
 	enum icp_load_outcome outcome = outcome_of(&job->child);
 	describe(&job->child, how);
 	note(daemon, outcome, how);
+	daemon->announced =
+		outcome == ICP_LOAD_DONE || (daemon->announced && outcome != ICP_LOAD_CRASHED);
 	icp_daemon_read_store(daemon);
 	if (job->kind == ICP_LOAD_ROLLBACK) {
 		answer_rollback(daemon, outcome == ICP_LOAD_DONE, how, job->child.output);

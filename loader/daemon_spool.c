@@ -305,8 +305,14 @@ static bool take_step(icp_daemon_t *daemon)
 		move(daemon, next.feed);
 		return true;
 	case ICP_SPOOL_APPLIED:
-		leave_applied(daemon, next.feed);
-		return true;
+		if (daemon->announced) {
+			leave_applied(daemon, next.feed);
+			return true;
+		}
+		/* The loader that applied it may have been killed before readers could see it: the
+		 * next one sees to that, and finds nothing to be done. */
+		icp_daemon_load(daemon, next.feed);
+		return !daemon->job.busy;
 	case ICP_SPOOL_REJECT:
 		reject_wrong(daemon, next.feed);
 		return true;

@@ -2,6 +2,7 @@
 #include "loader/session.h"
 
 #include <errno.h>
+#include <lmdb.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -64,6 +65,31 @@ static void remove_half_promoted(icp_session_t *session)
 	free(numbers);
 }
 
+/*!
+ * LMDB writes a commit, and then into the lock file that there is one: by this number its readers
+ * go as long as any process has the generation open. A loader that was killed in between left a
+ * commit that is one, but that none of them sees. LMDB mends that when the next transaction begins;
+ * here before anything is read, or what is read would be the state before it. What can't be opened
+ * is found out by what follows.
+ */
+static void announce_commit(const icp_session_t *session)
+{
+	const icp_generations_t *generations = &session->generations;
+	uint64_t linked = icp_generations_linked(generations);
+	char *path = linked != 0 ? icp_generations_path(generations, linked) : NULL;
+	icp_store_t *store;
+	MDB_txn *txn;
+	if (path == NULL || icp_store_open_writable(&store, path, true, NULL) != ICP_EOK) {
+		free(path);
+		return;
+	}
+	if (mdb_txn_begin(icp_store_env(store), NULL, 0, &txn) == MDB_SUCCESS) {
+		mdb_txn_abort(txn);
+	}
+	icp_store_unref(store);
+	free(path);
+}
+
 int icp_session_open(icp_session_t *session, const icp_session_options_t *options, icp_diag_t *diag)
 {
 	*session = (icp_session_t){.options = *options};
@@ -78,6 +104,7 @@ int icp_session_open(icp_session_t *session, const icp_session_options_t *option
 	if (options->clock != NULL) {
 		session->options.now = options->clock();
 	}
+	announce_commit(session);
 	ret = icp_session_refresh(session, diag);
 	if (ret == ICP_EOK) {
 		ret = icp_audit_recover(

@@ -7,9 +7,13 @@ ICP_LONG  anything: the tests leave no case out, and take minutes
 
 import os
 import shutil
+import subprocess
+from contextlib import contextmanager
+from pathlib import Path
 
 from commands import rfc3339
 from feeds import DONE, Delta, FeedWriter, Full, Model, Rollback, Row, Store, apply, take_step
+from gate_daemon import wait_until
 
 PAST, FUTURE = 1_600_000_000, 4_000_000_000
 ENTITY, OTHER = "京ICP备11018762号", "京ICP备1101876号"
@@ -156,3 +160,21 @@ def calls_of(scene, shim):
     scene.drop(store)
     return [(call, os.path.relpath(path, store.path) if path.startswith("/") else path)
             for call, path in shim.calls()]
+
+
+@contextmanager
+def held_open(commands, store, directory):
+    """The current generation is open in another process, as a resolver has it."""
+    commands.compile_ranges(directory, [("192.0.2.0/24", "CN", "qcloud")])
+    ranges = f"{{database: {directory}/ranges.mmdb, provider: {{path: [provider]}}}}"
+    conf = directory / "held.conf"
+    conf.write_text(f"store: {store.path}\nproviders: [qcloud]\nranges: {ranges}\n"
+                    "block: {ipv4: 203.0.113.80}\n", encoding="ascii")
+    command = [commands.icpgate, "-c", conf, "lookup", "-"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL) as holder:
+        holder.stdin.write(b"f1.cn 192.0.2.1\n")
+        holder.stdin.flush()
+        maps = Path(f"/proc/{holder.pid}/maps")
+        wait_until(lambda: ".mdb-lock" in maps.read_text(encoding="utf-8"), "the store is open")
+        yield
+        holder.stdin.close()

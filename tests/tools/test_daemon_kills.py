@@ -9,9 +9,11 @@
 import json
 import os
 import random
+import shutil
 import time
 
-from feeds import Model, check_audit, check_store
+from crash_scenes import held_open
+from feeds import KILLED, Model, Store, check_audit, check_store
 from gate_daemon import filed, state_of, upsert, wait_until
 
 LONG = bool(os.environ.get("ICP_LONG"))
@@ -151,6 +153,30 @@ def test_a_full_feed_is_loaded_once(make_daemon):
 
 def sha256_of(daemon, name="second.csv"):
     return json.loads((daemon.spool / f"{name}.json").read_text(encoding="utf-8"))["sha256"]
+
+
+def test_a_commit_that_no_reader_sees(make_daemon, commands, tmp_path, shim):
+    """Of a loader that was killed right after it, while a resolver had the generation open: its readers
+    must come to see it, though nothing is left to be loaded."""
+    daemon = make_daemon()
+    daemon.start()
+    daemon.ends_in("done", daemon.full(state_of("a.cn"), 1, "a.csv"))
+    daemon.stop()
+    feed = daemon.feeds.delta(upsert("b.cn"), 2, "b.csv")
+    copy = Store(commands, tmp_path / "copy")
+    shutil.copytree(daemon.store.path, copy.path, symlinks=True)
+    copy.load("delta", feed, environment=shim.counting())
+    writes = [number for number, (call, path) in enumerate(shim.calls(), 1)
+              if call == "pwrite" and path.endswith(".mdb")]
+    with held_open(commands, daemon.store, tmp_path):
+        killed = daemon.store.load("delta", feed, environment=shim.failing(writes[-1], "after"))
+        assert killed.returncode == KILLED
+        assert ("b.cn", "qcloud") not in daemon.store.dump()
+        daemon.drop(feed)
+        daemon.start()
+        daemon.ends_in("done", "b.csv")
+        assert ("b.cn", "qcloud") in daemon.store.dump()
+    assert [line[0] for line in daemon.store.audit()] == ["a.cn", "b.cn"]
 
 
 def test_a_move_is_ended(make_daemon):

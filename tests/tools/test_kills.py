@@ -5,7 +5,7 @@ after the one before it, as far as files go; a long run does both.)"""
 
 import pytest
 
-from crash_scenes import LONG, STEPS, STRIDE, calls_of, make_scene, some
+from crash_scenes import LONG, STEPS, STRIDE, calls_of, held_open, make_scene, some
 from feeds import FAILED, KILLED, Rollback, check_audit, check_files, take_step
 
 # At least so many in all scenes together.
@@ -120,3 +120,22 @@ def test_the_loader_that_finishes_is_killed_too(name, commands, tmp_path, shim):
             cases += 1
     print(f"{name}: {cases} kills of the second loader")
     assert cases > 0
+
+
+@pytest.mark.parametrize("name", ["delta", "full", "deltas"])
+def test_killed_while_a_reader_has_it_open(name, commands, tmp_path, shim):
+    """LMDB's readers then go by a number in the lock file, which is written after the commit is: a
+    commit of which it does not tell is one all the same."""
+    scene = make_scene(commands, tmp_path, name)
+    calls = len(calls_of(scene, shim))
+    for number in some(range(1, calls + 1), 40):
+        store = scene.copy()
+        with held_open(commands, store, tmp_path):
+            done, after = take_step(store, scene.model, scene.step, shim.failing(number, "after"))
+            assert done.returncode == KILLED
+            try:
+                check_next_run(store, after, scene.step)
+            except AssertionError as error:
+                call = " ".join(shim_call(scene, shim, number))
+                raise AssertionError(f"killed after call {number} ({call}): {error}") from error
+        scene.drop(store)
