@@ -217,7 +217,7 @@ class DaemonStorm(StormWorld):
         self.huge = path.name
         self.drop_whole(path, sequence)
         self.run_daemon()
-        while not self.kill_child(1) and not self.daemon.is_in("done", self.huge):
+        while not self.kill_child(1, 0.05) and not self.daemon.is_in("done", self.huge):
             pass
 
     # Kills.
@@ -232,13 +232,13 @@ class DaemonStorm(StormWorld):
         except (FileNotFoundError, ProcessLookupError):
             return None
 
-    def kill_child(self, patience):
-        """Some time after it began, if one begins soon."""
+    def kill_child(self, patience, age):
+        """At an age by lot, if one begins soon."""
         deadline = time.monotonic() + patience
         while not (child := self.child()):
             if time.monotonic() > deadline:
                 return False
-        time.sleep(self.random.random() ** 2 * patience / 4)
+        time.sleep(self.random.random() ** 2 * age)
         try:
             signal.pidfd_send_signal(child, signal.SIGKILL)
             self.counts["children killed"] += 1
@@ -258,7 +258,7 @@ class DaemonStorm(StormWorld):
         time.sleep(self.random.random() ** 2 * (1 if SLOW else 0.2))
         what = self.random.random()
         if what < 0.6 and self.crashes < CRASHES:
-            self.kill_child(1 if SLOW else 0.2)
+            self.kill_child(*((1, 0.25) if SLOW else (0.2, 0.05)))
         if what > 0.4 or self.crashes == CRASHES:
             self.kill_daemon()
 
