@@ -28,13 +28,24 @@ bool icp_must_validate(const struct module_qstate *qstate)
 	       ((qstate->query_flags & BIT_CD) == 0 || qstate->env->cfg->ignore_cd);
 }
 
-/*! Whatever is cached for a question, locked for writing. */
+static hashvalue_type hash_of(struct module_qstate *qstate, const struct query_info *question)
+{
+	return query_info_hash((struct query_info *)question, qstate->query_flags);
+}
+
+/*! Whatever is cached for a question, though it has expired; locked for writing. */
+static struct msgreply_entry *lookup_hashed(
+	struct module_qstate *qstate, const struct query_info *question, hashvalue_type hash)
+{
+	struct lruhash_entry *entry =
+		slabhash_lookup(qstate->env->msg_cache, hash, (void *)question, 1);
+	return entry != NULL ? entry->key : NULL;
+}
+
 static struct msgreply_entry *lookup(
 	struct module_qstate *qstate, const struct query_info *question)
 {
-	/* At time 0 nothing has expired, but what is parked: its TTL is that time. */
-	return msg_cache_lookup(qstate->env, question->qname, question->qname_len, question->qtype,
-		question->qclass, qstate->query_flags, 0, 1);
+	return lookup_hashed(qstate, question, hash_of(qstate, question));
 }
 
 /*! Finds out when the first RRset of a message ends. False if they are no longer the message's. */
@@ -88,7 +99,7 @@ static uint64_t identity_of(const struct rrset_ref *refs, size_t count)
 	return XXH3_64bits(refs, count * sizeof *refs);
 }
 
-/*! Fills everything but the message. False if its data may not be served. */
+/*! Fills all but message and refs. False if its data may not be served. */
 static bool examine(struct module_qstate *qstate, const struct reply_info *rep,
 	icp_cached_t *cached, time_t *end)
 {
@@ -105,27 +116,49 @@ static bool examine(struct module_qstate *qstate, const struct reply_info *rep,
 		return false;
 	}
 	cached->prefetch_due = qstate->env->cfg->prefetch && rep->prefetch_ttl <= now;
+	cached->identity = identity_of(rep->ref, rep->rrset_count);
+	return true;
+}
+
+/*! Fills message and refs. False: out of memory. */
+static bool copy(struct module_qstate *qstate, struct msgreply_entry *entry, time_t end,
+	icp_cached_t *cached)
+{
+	const struct reply_info *rep = entry->entry.data;
 	cached->ref_count = rep->rrset_count;
 	cached->refs = regional_alloc_init(
 		qstate->region, rep->ref, rep->rrset_count * sizeof *cached->refs);
-	cached->identity = identity_of(rep->ref, rep->rrset_count);
-	return cached->refs != NULL;
+	cached->msg = copy_message(qstate, entry, end, cached->is_stale);
+	return cached->refs != NULL && cached->msg != NULL;
+}
+
+static bool find(struct module_qstate *qstate, const struct query_info *question, bool copy_parked,
+	icp_cached_t *cached)
+{
+	*cached = (icp_cached_t){.hash = hash_of(qstate, question)};
+	struct msgreply_entry *entry = lookup_hashed(qstate, question, cached->hash);
+	if (entry == NULL) {
+		return false;
+	}
+	const struct reply_info *rep = entry->entry.data;
+	time_t end;
+	bool found = examine(qstate, rep, cached, &end);
+	if (found && (copy_parked || rep->ttl != PARKED_TTL || cached->is_stale)) {
+		found = copy(qstate, entry, end, cached);
+	}
+	lock_rw_unlock(&entry->entry.lock);
+	return found;
 }
 
 bool icp_cache_find(
 	struct module_qstate *qstate, const struct query_info *question, icp_cached_t *cached)
 {
-	struct msgreply_entry *entry = lookup(qstate, question);
-	if (entry == NULL) {
-		return false;
-	}
-	time_t end;
-	cached->msg = NULL;
-	if (examine(qstate, entry->entry.data, cached, &end)) {
-		cached->msg = copy_message(qstate, entry, end, cached->is_stale);
-	}
-	lock_rw_unlock(&entry->entry.lock);
-	return cached->msg != NULL;
+	return find(qstate, question, true, cached);
+}
+
+bool icp_cache_look(struct module_qstate *qstate, icp_cached_t *cached)
+{
+	return find(qstate, &qstate->qinfo, false, cached);
 }
 
 static bool is_same(const struct reply_info *rep, const icp_cached_t *cached)
@@ -137,7 +170,7 @@ static bool is_same(const struct reply_info *rep, const icp_cached_t *cached)
 void icp_cache_renew(struct module_qstate *qstate, const icp_cached_t *cached, time_t lease)
 {
 	time_t now = *qstate->env->now;
-	struct msgreply_entry *entry = lookup(qstate, &qstate->qinfo);
+	struct msgreply_entry *entry = lookup_hashed(qstate, &qstate->qinfo, cached->hash);
 	if (entry == NULL) {
 		return;
 	}
@@ -172,21 +205,6 @@ void icp_cache_delay_prefetch(struct module_qstate *qstate)
 		(void)dns_cache_prefetch_adjust(
 			qstate->env, &qstate->qinfo, NORR_TTL, qstate->query_flags);
 	}
-}
-
-bool icp_cache_parked(struct module_qstate *qstate, uint64_t *identity)
-{
-	struct msgreply_entry *entry = lookup(qstate, &qstate->qinfo);
-	if (entry == NULL) {
-		return false;
-	}
-	const struct reply_info *rep = entry->entry.data;
-	time_t end;
-	bool parked = rep->ttl == PARKED_TTL && data_end(rep, &end) &&
-		      !ub_is_expired(end, *qstate->env->now);
-	*identity = parked ? identity_of(rep->ref, rep->rrset_count) : 0;
-	lock_rw_unlock(&entry->entry.lock);
-	return parked;
 }
 
 /*! Only for judged types: for others, an iterator that fails would store SERVFAIL in its place. */

@@ -25,7 +25,8 @@
 
 /*! A copy of a cached message. */
 typedef struct {
-	struct dns_msg *msg; /*!< With remaining TTLs. */
+	struct dns_msg *msg; /*!< With remaining TTLs. NULL: only what follows was wanted. */
+	hashvalue_type hash; /*!< Of the question. */
 	struct rrset_ref
 		*refs; /*!< What the message consists of: tells it from one that replaced it. */
 	size_t ref_count;
@@ -49,6 +50,9 @@ bool icp_must_validate(const struct module_qstate *qstate);
 bool icp_cache_find(
 	struct module_qstate *qstate, const struct query_info *question, icp_cached_t *cached);
 
+/*! \brief The same for the query's own message, but does not copy one that is parked and lives. */
+bool icp_cache_look(struct module_qstate *qstate, icp_cached_t *cached);
+
 /*! \brief Grants the query's message a lease from now on, if it is still the same. */
 void icp_cache_renew(struct module_qstate *qstate, const icp_cached_t *cached, time_t lease);
 
@@ -57,12 +61,6 @@ void icp_cache_skip_recursion(struct module_qstate *qstate);
 
 /*! \brief After a failed prefetch: lets the next one wait for a while. */
 void icp_cache_delay_prefetch(struct module_qstate *qstate);
-
-/*!
- * \brief True while the query's message is parked and its data lives.
- * \param identity  then that of the message, as icp_cache_find gives it
- */
-bool icp_cache_parked(struct module_qstate *qstate, uint64_t *identity);
 
 /*! \brief Parks the query's message, if there is one. */
 void icp_cache_park(struct module_qstate *qstate);

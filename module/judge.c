@@ -303,13 +303,16 @@ static icp_memory_key_t memory_key(const icp_module_t *module, const struct modu
 		icp_gate_memory(module->gate, seat_of(qstate)), name, &more, sizeof more);
 }
 
-/*! Whether a query is of the kind whose verdicts are remembered. */
-static bool is_memorable(const icp_module_t *module, struct module_qstate *qstate, icp_name_t *name)
+bool icp_module_is_memorable(const icp_module_t *module, const struct module_qstate *qstate)
 {
 	const struct query_info *question = &qstate->qinfo;
 	return (question->qtype == LDNS_RR_TYPE_A || question->qtype == LDNS_RR_TYPE_AAAA) &&
-	       is_plain(qstate) && seat_of(qstate) < module->seats &&
-	       icp_name_from_wire(name, question->qname, question->qname_len) == ICP_EOK &&
+	       is_plain(qstate) && seat_of(qstate) < module->seats;
+}
+
+static bool may_have_key(const struct query_info *question, icp_name_t *name)
+{
+	return icp_name_from_wire(name, question->qname, question->qname_len) == ICP_EOK &&
 	       icp_memory_takes(name, sizeof(question_t));
 }
 
@@ -318,7 +321,7 @@ void icp_module_remember(icp_module_t *module, struct module_qstate *qstate, uin
 {
 	icp_name_t name;
 	if (outcome->stamp.generation == 0 || outcome->timed ||
-		!is_memorable(module, qstate, &name)) {
+		!may_have_key(&qstate->qinfo, &name)) {
 		return;
 	}
 	const icp_ruling_t ruling = {
@@ -331,14 +334,14 @@ void icp_module_remember(icp_module_t *module, struct module_qstate *qstate, uin
 		memory_key(module, qstate, message, &name), &outcome->stamp, &item);
 }
 
-bool icp_module_recall(icp_module_t *module, struct module_qstate *qstate, icp_outcome_t *outcome)
+bool icp_module_recall(icp_module_t *module, struct module_qstate *qstate, uint64_t message,
+	icp_outcome_t *outcome)
 {
 	icp_name_t name;
 	unsigned seat = seat_of(qstate);
 	int64_t now = *qstate->env->now;
 	uint64_t begun = begin_judgement(module, seat);
-	uint64_t message;
-	if (!is_memorable(module, qstate, &name) || !icp_cache_parked(qstate, &message)) {
+	if (!may_have_key(&qstate->qinfo, &name)) {
 		return false;
 	}
 	icp_stamp_t stamp = icp_gate_stamp(module->gate, seat, now);

@@ -42,19 +42,24 @@ typedef struct {
 bool icp_module_judge(icp_module_t *module, struct module_qstate *qstate, const icp_query_t *query,
 	struct reply_info *rep, icp_outcome_t *outcome);
 
+/*! \brief Whether a query is of the kind whose blocked answers are remembered: for A or AAAA, with
+ *         nobody but clients waiting for it. */
+bool icp_module_is_memorable(const icp_module_t *module, const struct module_qstate *qstate);
+
 /*!
- * \brief Remembers an outcome that blocks the answer to an A or AAAA query.
+ * \brief Remembers an outcome that blocks the answer to a memorable query.
  * \param message  identity of the parked message that was judged
  */
 void icp_module_remember(icp_module_t *module, struct module_qstate *qstate, uint64_t message,
 	const icp_outcome_t *outcome);
 
 /*!
- * \brief Finds out whether the query's parked message is one that was judged before, and blocked on
+ * \brief Finds out whether a memorable query's parked message was judged before, and blocked on
  *        what still holds; counts as a judgement.
  * \return false if not; the outcome is then not set
  */
-bool icp_module_recall(icp_module_t *module, struct module_qstate *qstate, icp_outcome_t *outcome);
+bool icp_module_recall(icp_module_t *module, struct module_qstate *qstate, uint64_t message,
+	icp_outcome_t *outcome);
 
 /*! \brief Adds to a counter, in the thread's part. */
 void icp_module_count(icp_module_t *module, const struct module_qstate *qstate, enum icp_stat stat,

@@ -31,6 +31,9 @@ typedef struct {
 	struct module_qstate *qstate;
 	icp_query_t *query;
 	int id;
+	bool looked;         /*!< The cache was looked into for the query, */
+	bool found;          /*!< and there was a message, */
+	icp_cached_t cached; /*!< which is this one. */
 } run_t;
 
 static void guard(struct module_qstate *qstate, icp_query_t *query)
@@ -122,13 +125,24 @@ static void replace(run_t *run, struct reply_info *rep, const icp_outcome_t *out
 	}
 }
 
+/*! Copies the message that is cached for the query, if that has not happened. */
+static bool find_cached(run_t *run)
+{
+	if (!run->looked || (run->found && run->cached.msg == NULL)) {
+		run->looked = true;
+		run->found = icp_cache_find(run->qstate, &run->qstate->qinfo, &run->cached);
+	}
+	return run->found;
+}
+
 /*! Judges the message that is cached for the query, and renews its lease or parks it. */
-static enum finding review(run_t *run, bool may_ask, icp_cached_t *cached, icp_outcome_t *outcome)
+static enum finding review(run_t *run, bool may_ask, icp_outcome_t *outcome)
 {
 	struct module_qstate *qstate = run->qstate;
-	if (!icp_cache_find(qstate, &qstate->qinfo, cached)) {
+	if (!find_cached(run)) {
 		return FINDING_NONE;
 	}
+	const icp_cached_t *cached = &run->cached;
 	struct reply_info *rep = cached->msg->rep;
 	enum finding finding = judge(run, rep, may_ask, outcome);
 	if (finding != FINDING_JUDGED) {
@@ -151,21 +165,21 @@ static enum finding review(run_t *run, bool may_ask, icp_cached_t *cached, icp_o
 static void keep_real_addresses(run_t *run, const struct reply_info *rep)
 {
 	run->query->own.count = 0;
-	if (!is_bogus(run->qstate, rep)) {
+	if (run->qstate->mesh_info->super_set.count > 0 && !is_bogus(run->qstate, rep)) {
 		(void)icp_read_addresses(
 			run->qstate->region, rep->rrsets, rep->an_numrrsets, &run->query->own);
 	}
 }
 
 /*! Makes a reviewed message the result, if its data is valid. */
-static bool answer_from(run_t *run, const icp_cached_t *cached, const icp_outcome_t *outcome)
+static bool answer_from(run_t *run, const icp_outcome_t *outcome)
 {
 	struct module_qstate *qstate = run->qstate;
-	struct reply_info *rep = cached->msg->rep;
+	struct reply_info *rep = run->cached.msg->rep;
 	if (rep->security == sec_status_unchecked && icp_must_validate(qstate)) {
 		return false;
 	}
-	qstate->return_msg = cached->msg;
+	qstate->return_msg = run->cached.msg;
 	qstate->return_rcode = LDNS_RCODE_NOERROR;
 	keep_real_addresses(run, rep);
 	if (!is_bogus(qstate, rep)) {
@@ -182,7 +196,10 @@ static bool answer_from(run_t *run, const icp_cached_t *cached, const icp_outcom
 static int on_response(
 	struct module_qstate *qstate, struct dns_msg *response, int id, void *argument)
 {
-	run_t run = {icp_module_of(qstate->env, id), qstate, icp_query_of(qstate, id), id};
+	run_t run = {.module = icp_module_of(qstate->env, id),
+		.qstate = qstate,
+		.query = icp_query_of(qstate, id),
+		.id = id};
 	(void)argument;
 	if (qstate->no_cache_lookup || qstate->qinfo.qclass != LDNS_RR_CLASS_IN) {
 		return 1;
@@ -194,9 +211,8 @@ static int on_response(
 		guard(qstate, run.query);
 		if (qstate->blacklist != NULL) {
 			/* Clients must not have to wait for a prefetch that gets no response. */
-			icp_cached_t cached;
 			icp_outcome_t outcome;
-			(void)review(&run, false, &cached, &outcome);
+			(void)review(&run, false, &outcome);
 		}
 	} else if (response != NULL) {
 		run.query->guarded = icp_query_must_not_store(qstate, response->rep);
@@ -224,7 +240,13 @@ static bool answer_from_memory(run_t *run)
 	struct module_qstate *qstate = run->qstate;
 	icp_outcome_t outcome;
 	if (qstate->qinfo.qclass != LDNS_RR_CLASS_IN || qstate->no_cache_lookup ||
-		is_internal(qstate) || !icp_module_recall(run->module, qstate, &outcome)) {
+		is_internal(qstate) || !icp_module_is_memorable(run->module, qstate)) {
+		return false;
+	}
+	run->looked = true;
+	run->found = icp_cache_look(qstate, &run->cached);
+	if (!run->found || run->cached.msg != NULL ||
+		!icp_module_recall(run->module, qstate, run->cached.identity, &outcome)) {
 		return false;
 	}
 	replace(run, NULL, &outcome);
@@ -254,19 +276,19 @@ static void operate_new(run_t *run)
 	if (is_internal(qstate) || qstate->no_cache_lookup) {
 		return;
 	}
-	icp_cached_t cached;
+	const icp_cached_t *cached = &run->cached;
 	icp_outcome_t outcome;
-	enum finding finding = review(run, true, &cached, &outcome);
+	enum finding finding = review(run, true, &outcome);
 	if (finding == FINDING_WAIT) {
 		qstate->ext_state[run->id] = module_wait_subquery;
 		return;
 	}
-	if (finding == FINDING_JUDGED && qstate->blacklist != NULL && !cached.is_stale) {
-		ub_prefetch_replaces(qstate, cached.msg->rep->ttl);
+	if (finding == FINDING_JUDGED && qstate->blacklist != NULL && !cached->is_stale) {
+		ub_prefetch_replaces(qstate, cached->msg->rep->ttl);
 	}
 	/* A prefetch is to bring new data; meanwhile clients are served what was just reviewed. */
 	if (finding == FINDING_NONE || qstate->blacklist != NULL ||
-		waits_for_upstream(qstate, &cached) || !answer_from(run, &cached, &outcome)) {
+		waits_for_upstream(qstate, cached) || !answer_from(run, &outcome)) {
 		/* If the message has gone while its sub-queries ran. The modules below take the end
 		 * of any sub-query for one of theirs, and detach them all; so they are asked again.
 		 */
@@ -274,17 +296,18 @@ static void operate_new(run_t *run)
 		run->query->lookup_count = 0;
 		return;
 	}
-	if (outcome.kind == ICP_OUTCOME_BLOCK && !cached.is_stale &&
-		!is_bogus(qstate, cached.msg->rep)) {
-		icp_module_remember(run->module, qstate, cached.identity, &outcome);
+	if (outcome.kind == ICP_OUTCOME_BLOCK && !cached->is_stale &&
+		!is_bogus(qstate, cached->msg->rep) &&
+		icp_module_is_memorable(run->module, qstate)) {
+		icp_module_remember(run->module, qstate, cached->identity, &outcome);
 	}
 	if (outcome.kind == ICP_OUTCOME_SERVE) {
-		qstate->need_refetch = cached.prefetch_due;
-		if (cached.is_stale) {
+		qstate->need_refetch = cached->prefetch_due;
+		if (cached->is_stale) {
 			icp_answer_mark_stale(qstate);
 		}
 	}
-	qstate->need_refetch |= cached.is_stale;
+	qstate->need_refetch |= cached->is_stale;
 	qstate->ext_state[run->id] = module_finished;
 }
 
@@ -381,18 +404,17 @@ static void judge_reply(run_t *run)
 static void handle_failure(run_t *run)
 {
 	struct module_qstate *qstate = run->qstate;
-	icp_cached_t cached;
 	icp_outcome_t outcome;
 	enum finding finding = FINDING_NONE;
 	if (!is_internal(qstate) && !qstate->no_cache_lookup) {
-		finding = review(run, true, &cached, &outcome);
+		finding = review(run, true, &outcome);
 	}
 	if (finding == FINDING_WAIT) {
 		qstate->ext_state[run->id] = module_wait_subquery;
 		return;
 	}
-	if (finding == FINDING_JUDGED && answer_from(run, &cached, &outcome)) {
-		if (outcome.kind == ICP_OUTCOME_SERVE && cached.is_stale) {
+	if (finding == FINDING_JUDGED && answer_from(run, &outcome)) {
+		if (outcome.kind == ICP_OUTCOME_SERVE && run->cached.is_stale) {
 			icp_answer_mark_stale(qstate);
 			icp_cache_skip_recursion(qstate);
 		}
