@@ -180,6 +180,10 @@ static int open_env(icp_store_t *store, const char *path, unsigned flags, icp_di
 	if (map == MAP_FAILED) {
 		return icp_fail(diag, ICP_ESYS, "%s: no memory map: %s", path, strerror(errno));
 	}
+	/* Any page may be next: small ones miss the TLB with nearly each name. Where the file
+	 * system knows large pieces of files, the kernel now reads such, and maps them as huge
+	 * pages. */
+	(void)madvise(map, store->map_size, MADV_HUGEPAGE);
 	store->map = map;
 	return ICP_EOK;
 }

@@ -354,6 +354,7 @@ static int examine(work_t *work, icp_audit_t **audit, icp_diag_t *diag)
 {
 	icp_reader_t new;
 	icp_progress_step(work->job->progress, "checking");
+	icp_generations_forget_pages(work->building);
 	int ret = icp_reader_open(&new, work->building, diag);
 	if (ret != ICP_EOK) {
 		return ret;

@@ -111,6 +111,7 @@ static int apply(const char *path, icp_changes_t *changes, const icp_update_delt
 static int verify(const char *path, icp_diag_t *diag)
 {
 	icp_reader_t reader;
+	icp_generations_forget_pages(path);
 	int ret = icp_reader_open(&reader, path, diag);
 	if (ret == ICP_EOK) {
 		ret = icp_reader_verify(&reader, diag);

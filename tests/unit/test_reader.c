@@ -2,6 +2,9 @@
 /* Readers that find buckets in the tree, and by a directory once there is one. */
 #include "tests/unit/delta_help.h"
 
+#include <linux/magic.h>
+#include <sys/vfs.h>
+
 #include "core/store_private.h"
 
 static void assert_filed(icp_reader_t *reader, const char *text, bool filed)
@@ -127,9 +130,76 @@ static void without_slots_there_is_none(void **state)
 	close_current(&reader);
 }
 
+/*! What the kernel says of the maps of a generation. */
+static bool a_map_has_flag(const char *flag)
+{
+	char line[512];
+	bool in_map = false;
+	bool found = false;
+	FILE *file = fopen("/proc/self/smaps", "r");
+	assert_non_null(file);
+	while (fgets(line, sizeof line, file) != NULL) {
+		if (strchr(line, '/') != NULL) {
+			in_map = strstr(line, ".mdb\n") != NULL;
+		} else if (in_map && strncmp(line, "VmFlags:", 8) == 0) {
+			found |= strstr(line, flag) != NULL;
+		}
+	}
+	fclose(file);
+	return found;
+}
+
+static void huge_pages_are_asked_for(void **state)
+{
+	if (access("/sys/kernel/mm/transparent_hugepage", F_OK) != 0) {
+		skip();
+	}
+	load_fillers(*state);
+	icp_reader_t reader = open_current(*state);
+	assert_true(a_map_has_flag(" hg "));
+	close_current(&reader);
+	assert_false(a_map_has_flag(" hg "));
+}
+
+/*! Octets that were fetched from disks for this process. */
+static uint64_t read_so_far(void)
+{
+	static const char key[] = "read_bytes:";
+	char line[128];
+	uint64_t octets = 0;
+	FILE *file = fopen("/proc/self/io", "r");
+	assert_non_null(file);
+	while (fgets(line, sizeof line, file) != NULL) {
+		if (strncmp(line, key, strlen(key)) == 0) {
+			octets = strtoull(line + strlen(key), NULL, 10);
+		}
+	}
+	fclose(file);
+	return octets;
+}
+
+static void a_new_generation_is_read_from_the_disk(void **state)
+{
+	const site_t *site = *state;
+	struct statfs fs;
+	assert_int_equal(statfs(site->dir, &fs), 0);
+	if (fs.f_type == TMPFS_MAGIC) {
+		skip();
+	}
+	uint64_t before = read_so_far();
+	load_fillers(*state);
+	uint64_t read = read_so_far() - before;
+	icp_reader_t reader = open_current(*state);
+	assert_true(read >= icp_store_size(reader.store));
+	close_current(&reader);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(huge_pages_are_asked_for, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+			a_new_generation_is_read_from_the_disk, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(one_directory_is_made_for_all, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(the_directory_is_used, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(
