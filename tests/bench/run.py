@@ -56,7 +56,7 @@ def read_arguments():
     add("--peer-names", type=int, default=1_000_000, metavar="N", help="filed names in an RPZ")
     add("--peers", default="unbound,bind,powerdns", help="which of them")
     add("--pairs", type=int, default=7, metavar="N", help="pairs of turns, for ratios")
-    add("--seconds", type=int, default=2, metavar="N", help="of a turn")
+    add("--seconds", type=int, default=2, metavar="N", help="of a turn; more where names pass")
     add("--starts", type=int, default=11, metavar="N", help="starts of a daemon")
     add("--loads", type=int, default=3, metavar="N", help="full loads of a feed")
     add("--judges", type=int, default=3, metavar="N", help="runs of icpgate bench")

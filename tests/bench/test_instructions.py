@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The hot path has not become dearer: instructions of one judgement and of one cached answer against
-those that are recorded. No clock takes part."""
+those that are recorded. No time is measured."""
 
 import os
 import shutil
