@@ -180,10 +180,6 @@ static int open_env(icp_store_t *store, const char *path, unsigned flags, icp_di
 	if (map == MAP_FAILED) {
 		return icp_fail(diag, ICP_ESYS, "%s: no memory map: %s", path, strerror(errno));
 	}
-	/* Any page may be next: small ones miss the TLB with nearly each name. Where the file
-	 * system knows large pieces of files, the kernel now reads such, and maps them as huge
-	 * pages. */
-	(void)madvise(map, store->map_size, MADV_HUGEPAGE);
 	store->map = map;
 	return ICP_EOK;
 }
@@ -329,6 +325,11 @@ void icp_store_unref(icp_store_t *store)
 void icp_store_spoil(icp_store_t *store)
 {
 	atomic_store_explicit(&store->spoilt, true, memory_order_relaxed);
+}
+
+void icp_store_read_large(icp_store_t *store, bool large)
+{
+	(void)madvise(store->map, store->map_size, large ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
 }
 
 bool icp_store_is_current(const icp_store_t *store)

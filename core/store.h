@@ -106,6 +106,14 @@ bool icp_store_is_current(const icp_store_t *store);
 /*! \brief From now on its readers get ICP_EDAMAGED: the file lost pages that were mapped. */
 void icp_store_spoil(icp_store_t *store);
 
+/*!
+ * \brief From now on what a reader touches that is not in memory is read in pieces of 2 MiB, which
+ *        the kernel maps as huge pages where it can; or no longer. For who reads all of it: for a
+ *        single name that would be much to wait for. The file should be open for writing the while,
+ *        see loader/reread.c. Without effect where the kernel knows no huge pages.
+ */
+void icp_store_read_large(icp_store_t *store, bool large);
+
 /*! Who reads a generation. */
 typedef struct {
 	unsigned slots; /*!< Taken by readers, of all processes. */

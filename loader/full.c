@@ -9,6 +9,7 @@
 #include "loader/feed.h"
 #include "loader/index.h"
 #include "loader/manifest.h"
+#include "loader/reread.h"
 #include "loader/update.h"
 #include "loader/writer.h"
 
@@ -354,18 +355,13 @@ static int examine(work_t *work, icp_audit_t **audit, icp_diag_t *diag)
 {
 	icp_reader_t new;
 	icp_progress_step(work->job->progress, "checking");
-	icp_generations_forget_pages(work->building);
-	int ret = icp_reader_open(&new, work->building, diag);
-	if (ret != ICP_EOK) {
-		return ret;
-	}
-	ret = icp_reader_verify(&new, diag);
+	int ret = icp_reread(&new, work->building, diag);
 	if (ret == ICP_EOK) {
 		work->info = new.info;
 		work->result->size = icp_store_size(new.store);
 		ret = compare(work, &new, audit, diag);
+		icp_reader_close(&new);
 	}
-	icp_reader_close(&new);
 	return ret;
 }
 

@@ -373,15 +373,6 @@ int icp_generations_building(
 	return ICP_EOK;
 }
 
-void icp_generations_forget_pages(const char *path)
-{
-	int file = open(path, O_RDONLY | O_CLOEXEC);
-	if (file >= 0) {
-		(void)posix_fadvise(file, 0, 0, POSIX_FADV_DONTNEED);
-		close(file);
-	}
-}
-
 char *icp_generations_path(const icp_generations_t *generations, uint64_t number)
 {
 	return make_path(generations->store, number);

@@ -80,13 +80,6 @@ int icp_generations_look(const char *store, uint64_t number, icp_store_info_t *i
 int icp_generations_building(
 	const icp_generations_t *generations, uint64_t number, char **path, icp_diag_t *diag);
 
-/*!
- * \brief Lets the kernel forget the pages of a file that was synced. Who reads it next reads what
- *        the disk holds, and through the map of a store (see core/store.h) in large pieces: those
- *        that stay from being written are small. Without effect where that can't be done.
- */
-void icp_generations_forget_pages(const char *path);
-
 /*! \brief The path of a generation; freed by the caller, NULL: no memory. */
 char *icp_generations_path(const icp_generations_t *generations, uint64_t number);
 

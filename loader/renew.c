@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "loader/reread.h"
 #include "loader/writer.h"
 
 static int copy_nodes(icp_reader_t *reader, icp_writer_t *writer)
@@ -111,10 +112,8 @@ static int apply(const char *path, icp_changes_t *changes, const icp_update_delt
 static int verify(const char *path, icp_diag_t *diag)
 {
 	icp_reader_t reader;
-	icp_generations_forget_pages(path);
-	int ret = icp_reader_open(&reader, path, diag);
+	int ret = icp_reread(&reader, path, diag);
 	if (ret == ICP_EOK) {
-		ret = icp_reader_verify(&reader, diag);
 		icp_reader_close(&reader);
 	}
 	return ret;

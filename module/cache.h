@@ -25,11 +25,11 @@
 
 /*! A copy of a cached message. */
 typedef struct {
-	struct dns_msg *msg; /*!< With remaining TTLs. NULL: only what follows was wanted. */
-	hashvalue_type hash; /*!< Of the question. */
+	struct dns_msg *msg; /*!< With remaining TTLs. NULL: there is neither this nor refs. */
 	struct rrset_ref
 		*refs; /*!< What the message consists of: tells it from one that replaced it. */
 	size_t ref_count;
+	hashvalue_type hash; /*!< Of the question. */
 	uint64_t identity; /*!< A hash of these. */
 	bool is_stale;     /*!< Its data has expired; serve-expired is on and allows to serve it. */
 	bool prefetch_due;

@@ -254,6 +254,26 @@ static bool answer_from_memory(run_t *run)
 	return true;
 }
 
+/*! Ends a query that was answered from a reviewed message. */
+static void finish_reviewed(run_t *run, const icp_outcome_t *outcome)
+{
+	struct module_qstate *qstate = run->qstate;
+	const icp_cached_t *cached = &run->cached;
+	if (outcome->kind == ICP_OUTCOME_BLOCK && !cached->is_stale &&
+		!is_bogus(qstate, cached->msg->rep) &&
+		icp_module_is_memorable(run->module, qstate)) {
+		icp_module_remember(run->module, qstate, cached->identity, outcome);
+	}
+	if (outcome->kind == ICP_OUTCOME_SERVE) {
+		qstate->need_refetch = cached->prefetch_due;
+		if (cached->is_stale) {
+			icp_answer_mark_stale(qstate);
+		}
+	}
+	qstate->need_refetch |= cached->is_stale;
+	qstate->ext_state[run->id] = module_finished;
+}
+
 static void operate_new(run_t *run)
 {
 	struct module_qstate *qstate = run->qstate;
@@ -296,19 +316,7 @@ static void operate_new(run_t *run)
 		run->query->lookup_count = 0;
 		return;
 	}
-	if (outcome.kind == ICP_OUTCOME_BLOCK && !cached->is_stale &&
-		!is_bogus(qstate, cached->msg->rep) &&
-		icp_module_is_memorable(run->module, qstate)) {
-		icp_module_remember(run->module, qstate, cached->identity, &outcome);
-	}
-	if (outcome.kind == ICP_OUTCOME_SERVE) {
-		qstate->need_refetch = cached->prefetch_due;
-		if (cached->is_stale) {
-			icp_answer_mark_stale(qstate);
-		}
-	}
-	qstate->need_refetch |= cached->is_stale;
-	qstate->ext_state[run->id] = module_finished;
+	finish_reviewed(run, &outcome);
 }
 
 /*! Stores and answers for a query whose reply is not to be served as it is. */

@@ -35,6 +35,8 @@ def pinned(cores, command):
 class Daemon(Server):
     """A server that is pinned to cores; directory: a new one, which its caller empties."""
 
+    stop_seconds = 120  # An RPZ of millions of names is given back one by one.
+
     def __init__(self, directory, name, cores, command, environment=None):
         self.address = "127.0.0.1"
         super().__init__(directory, name, pinned(cores, command), environment)

@@ -14,7 +14,7 @@ from measure import PEER_SECONDS, Bench, compare, one_pair, row
 from measure_store import judgements, store_size
 
 THREAD_KINDS = ("mix", "unfiled")
-RPZ_SIZES = (100_000, 1_000_000)
+RPZ_SIZES = (100_000, 1_000_000, 5_000_000)
 SLOT = 64  # Octets of a thread's counts; see lock_shim.c.
 
 

@@ -98,6 +98,8 @@ def start(stack, server):
 class Server:
     """A process that runs until it is stopped; what it prints goes to a file."""
 
+    stop_seconds = STOP_SECONDS
+
     def __init__(self, directory, name, command, environment=None):
         self.name = name
         self.log_path = directory / f"{name}.log"
@@ -142,7 +144,7 @@ class Server:
         if self.is_running():
             self.process.terminate()
         try:
-            return self.process.wait(STOP_SECONDS)
+            return self.process.wait(self.stop_seconds)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()

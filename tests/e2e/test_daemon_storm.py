@@ -33,10 +33,11 @@ from world import BLOCK4, OURS
 SEED = int(os.environ.get("ICP_SEED", "20261125"))
 SLOW = bool(os.environ.get("ICP_PRELOAD"))
 LONG = os.environ.get("ICP_STORM") == "full"
-KILLS, HUGE = (6, [50_000]) if SLOW else (15, [200_000])
+# AGE: seconds within which the loader of a huge feed is killed.
+KILLS, HUGE, AGE = (6, [50_000], 0.25) if SLOW else (15, [200_000], 0.25)
 if LONG:
     # Rows of the huge feed of each cycle.
-    KILLS, HUGE = 20, [5_000_000] + 19 * [200_000]
+    KILLS, HUGE, AGE = 20, [5_000_000] + 19 * [200_000], 5
 SETTLE_SECONDS = 600 if LONG else 120
 # Crashes of its loader that a feed bears in the life of a daemon: one less than those that reject it.
 CRASHES = 4
@@ -211,14 +212,18 @@ class DaemonStorm(StormWorld):
             self.drop(*feed)
 
     def drop_huge(self, rows):
-        """Its loader is killed, if it is not very fast."""
-        self.end_begun()
-        path, sequence = self.make_full(rows)
-        self.huge = path.name
-        self.drop_whole(path, sequence)
-        self.run_daemon()
-        while not self.kill_child(1, 0.05) and not self.daemon.is_in("done", self.huge):
-            pass
+        """Its loader is killed; if it was through before, that of another one, earlier."""
+        killed, age = False, AGE
+        while not killed:
+            assert age > AGE / 4**6, "no loader could be killed"
+            self.end_begun()
+            path, sequence = self.make_full(rows)
+            self.huge = path.name
+            self.drop_whole(path, sequence)
+            self.run_daemon()
+            while not killed and not self.daemon.is_in("done", self.huge):
+                killed = self.kill_child(1, age)
+            age /= 4
 
     # Kills.
 

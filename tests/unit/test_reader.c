@@ -2,8 +2,7 @@
 /* Readers that find buckets in the tree, and by a directory once there is one. */
 #include "tests/unit/delta_help.h"
 
-#include <linux/magic.h>
-#include <sys/vfs.h>
+#include <fcntl.h>
 
 #include "core/store_private.h"
 
@@ -139,7 +138,9 @@ static bool a_map_has_flag(const char *flag)
 	FILE *file = fopen("/proc/self/smaps", "r");
 	assert_non_null(file);
 	while (fgets(line, sizeof line, file) != NULL) {
-		if (strchr(line, '/') != NULL) {
+		const char *colon = strchr(line, ':');
+		const char *space = strchr(line, ' ');
+		if (colon == NULL || (space != NULL && space < colon)) {
 			in_map = strstr(line, ".mdb\n") != NULL;
 		} else if (in_map && strncmp(line, "VmFlags:", 8) == 0) {
 			found |= strstr(line, flag) != NULL;
@@ -149,16 +150,21 @@ static bool a_map_has_flag(const char *flag)
 	return found;
 }
 
-static void huge_pages_are_asked_for(void **state)
+/*! By who reads all of it alone: some kernels give a file in huge pages up when it is written to.
+ */
+static void huge_pages_are_asked_for_a_while(void **state)
 {
 	if (access("/sys/kernel/mm/transparent_hugepage", F_OK) != 0) {
 		skip();
 	}
 	load_fillers(*state);
 	icp_reader_t reader = open_current(*state);
-	assert_true(a_map_has_flag(" hg "));
-	close_current(&reader);
 	assert_false(a_map_has_flag(" hg "));
+	icp_store_read_large(reader.store, true);
+	assert_true(a_map_has_flag(" hg "));
+	icp_store_read_large(reader.store, false);
+	assert_false(a_map_has_flag(" hg "));
+	close_current(&reader);
 }
 
 /*! Octets that were fetched from disks for this process. */
@@ -168,22 +174,35 @@ static uint64_t read_so_far(void)
 	char line[128];
 	uint64_t octets = 0;
 	FILE *file = fopen("/proc/self/io", "r");
-	assert_non_null(file);
-	while (fgets(line, sizeof line, file) != NULL) {
+	while (file != NULL && fgets(line, sizeof line, file) != NULL) {
 		if (strncmp(line, key, strlen(key)) == 0) {
 			octets = strtoull(line + strlen(key), NULL, 10);
 		}
 	}
-	fclose(file);
+	if (file != NULL) {
+		fclose(file);
+	}
 	return octets;
+}
+
+/*! Whether what was written to a file of the site can be given up, and is then read from a disk. */
+static bool is_on_a_disk(const site_t *site)
+{
+	static char octets[65536];
+	int fd = open(in_dir(site, "probe"), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	assert_int_equal(write(fd, octets, sizeof octets), sizeof octets);
+	assert_int_equal(fsync(fd), 0);
+	(void)posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
+	uint64_t before = read_so_far();
+	assert_int_equal(pread(fd, octets, sizeof octets, 0), sizeof octets);
+	close(fd);
+	return read_so_far() - before >= sizeof octets;
 }
 
 static void a_new_generation_is_read_from_the_disk(void **state)
 {
 	const site_t *site = *state;
-	struct statfs fs;
-	assert_int_equal(statfs(site->dir, &fs), 0);
-	if (fs.f_type == TMPFS_MAGIC) {
+	if (!is_on_a_disk(site)) {
 		skip();
 	}
 	uint64_t before = read_so_far();
@@ -197,7 +216,8 @@ static void a_new_generation_is_read_from_the_disk(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(huge_pages_are_asked_for, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+			huge_pages_are_asked_for_a_while, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(
 			a_new_generation_is_read_from_the_disk, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(one_directory_is_made_for_all, set_up, tear_down),
