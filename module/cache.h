@@ -30,8 +30,8 @@ typedef struct {
 		*refs; /*!< What the message consists of: tells it from one that replaced it. */
 	size_t ref_count;
 	hashvalue_type hash; /*!< Of the question. */
-	uint64_t identity; /*!< A hash of these. */
-	bool is_stale;     /*!< Its data has expired; serve-expired is on and allows to serve it. */
+	uint64_t identity;   /*!< A hash of these. */
+	bool is_stale; /*!< Its data has expired; serve-expired is on and allows to serve it. */
 	bool prefetch_due;
 } icp_cached_t;
 
