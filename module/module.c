@@ -36,32 +36,6 @@ typedef struct {
 	icp_cached_t cached; /*!< which is this one. */
 } run_t;
 
-static void guard(struct module_qstate *qstate, icp_query_t *query)
-{
-	qstate->no_cache_store = 1;
-	query->guarded = true;
-	query->responded = false;
-}
-
-/*! True when results of this query belong in the cache. A zone with forward-no-cache sets
- * no_cache_lookup as well as no_cache_store. Priming has no RD; if its result were not stored,
- * every query that begins at the root would prime again. What else comes without RD and did ask is
- * the resolver's too; what did not is a referral from the cache. */
-static bool may_store(const struct module_qstate *qstate, const icp_query_t *query)
-{
-	return !qstate->no_cache_lookup &&
-	       ((qstate->query_flags & BIT_RD) != 0 || qstate->is_priming || query->responded);
-}
-
-/*! The resolver's own lookups (addresses of name servers, of zone transfer sources) see the real
- * data. A query of another class asks in class IN by a sub-query, which is none of these. */
-static bool is_internal(const struct module_qstate *qstate)
-{
-	const struct mesh_state *mesh = qstate->mesh_info;
-	return qstate->is_valrec || qstate->is_priming ||
-	       (mesh->reply_list == NULL && mesh->cb_list != NULL);
-}
-
 static bool is_bogus(const struct module_qstate *qstate, const struct reply_info *rep)
 {
 	return rep->security == sec_status_bogus && icp_must_validate(qstate);
@@ -208,7 +182,7 @@ static int on_response(
 		qstate->no_cache_store = 1;
 	} else if (response == NULL && icp_is_judged_query(&qstate->qinfo)) {
 		/* The iterator may start again, and find in the cache what it needs. */
-		guard(qstate, run.query);
+		icp_query_guard(qstate, run.query);
 		if (qstate->blacklist != NULL) {
 			/* Clients must not have to wait for a prefetch that gets no response. */
 			icp_outcome_t outcome;
@@ -240,7 +214,7 @@ static bool answer_from_memory(run_t *run)
 	struct module_qstate *qstate = run->qstate;
 	icp_outcome_t outcome;
 	if (qstate->qinfo.qclass != LDNS_RR_CLASS_IN || qstate->no_cache_lookup ||
-		is_internal(qstate) || !icp_module_is_memorable(run->module, qstate)) {
+		icp_query_is_internal(qstate) || !icp_module_is_memorable(run->module, qstate)) {
 		return false;
 	}
 	run->looked = true;
@@ -291,9 +265,9 @@ static void operate_new(run_t *run)
 		return;
 	}
 	if (icp_is_judged_query(&qstate->qinfo)) {
-		guard(qstate, run->query);
+		icp_query_guard(qstate, run->query);
 	}
-	if (is_internal(qstate) || qstate->no_cache_lookup) {
+	if (icp_query_is_internal(qstate) || qstate->no_cache_lookup) {
 		return;
 	}
 	const icp_cached_t *cached = &run->cached;
@@ -323,7 +297,7 @@ static void operate_new(run_t *run)
 static void refuse_answer(run_t *run, struct reply_info *rep, const icp_outcome_t *outcome)
 {
 	struct module_qstate *qstate = run->qstate;
-	if (!may_store(qstate, run->query)) {
+	if (!icp_query_may_store(qstate, run->query)) {
 		icp_cache_park(qstate);
 	} else if (!is_bogus(qstate, rep)) {
 		icp_cache_store_parked(qstate, rep);
@@ -343,7 +317,7 @@ static void serve_answer(run_t *run, struct reply_info *rep, const icp_outcome_t
 {
 	struct module_qstate *qstate = run->qstate;
 	replace(run, rep, outcome);
-	if (qstate->return_msg == NULL || !may_store(qstate, run->query)) {
+	if (qstate->return_msg == NULL || !icp_query_may_store(qstate, run->query)) {
 		return;
 	}
 	if (outcome->left_out != NULL) {
@@ -359,7 +333,7 @@ static void pass_answer(run_t *run, struct reply_info *rep)
 {
 	/* ANY is put together from the cache each time, with whatever is there. */
 	bool gathered = run->qstate->qinfo.qtype == LDNS_RR_TYPE_ANY && !run->query->responded;
-	if (run->query->guarded && may_store(run->qstate, run->query) && !gathered) {
+	if (run->query->guarded && icp_query_may_store(run->qstate, run->query) && !gathered) {
 		icp_cache_store(run->qstate, rep);
 	}
 }
@@ -375,7 +349,7 @@ static void store_internal(run_t *run, struct reply_info *rep)
 	}
 	if (!icp_read_leads(rep->rrsets, rep->rrset_count)) {
 		pass_answer(run, rep);
-	} else if (may_store(run->qstate, run->query)) {
+	} else if (icp_query_may_store(run->qstate, run->query)) {
 		icp_cache_store_parked(run->qstate, rep);
 	}
 	rep->security = security;
@@ -386,7 +360,7 @@ static void judge_reply(run_t *run)
 	struct module_qstate *qstate = run->qstate;
 	struct reply_info *rep = qstate->return_msg->rep;
 	icp_outcome_t outcome;
-	if (is_internal(qstate)) {
+	if (icp_query_is_internal(qstate)) {
 		store_internal(run, rep);
 		return;
 	}
@@ -414,7 +388,7 @@ static void handle_failure(run_t *run)
 	struct module_qstate *qstate = run->qstate;
 	icp_outcome_t outcome;
 	enum finding finding = FINDING_NONE;
-	if (!is_internal(qstate) && !qstate->no_cache_lookup) {
+	if (!icp_query_is_internal(qstate) && !qstate->no_cache_lookup) {
 		finding = review(run, true, &outcome);
 	}
 	if (finding == FINDING_WAIT) {
@@ -427,7 +401,7 @@ static void handle_failure(run_t *run)
 			icp_cache_skip_recursion(qstate);
 		}
 		icp_cache_delay_prefetch(qstate);
-	} else if (run->query->guarded && may_store(qstate, run->query) &&
+	} else if (run->query->guarded && icp_query_may_store(qstate, run->query) &&
 		   ub_failure_is_cacheable(qstate) && !icp_cache_has_answer(qstate)) {
 		icp_cache_store_failure(qstate);
 	}
@@ -445,7 +419,7 @@ static void operate_done(run_t *run)
 		return;
 	}
 	if (qstate->return_rcode == LDNS_RCODE_NOERROR && qstate->return_msg != NULL) {
-		if ((qstate->query_flags & BIT_RD) == 0 && !is_internal(qstate)) {
+		if ((qstate->query_flags & BIT_RD) == 0 && !icp_query_is_internal(qstate)) {
 			icp_cache_replace_rrsets(qstate, qstate->return_msg->rep);
 		}
 		keep_real_addresses(run, qstate->return_msg->rep);

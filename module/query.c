@@ -16,6 +16,31 @@ icp_query_t *icp_query_of(struct module_qstate *qstate, int id)
 	return qstate->minfo[id];
 }
 
+bool icp_query_is_internal(const struct module_qstate *qstate)
+{
+	/* A query of another class asks in class IN by a sub-query, which is none of these. */
+	const struct mesh_state *mesh = qstate->mesh_info;
+	return qstate->is_valrec || qstate->is_priming ||
+	       (mesh->reply_list == NULL && mesh->cb_list != NULL);
+}
+
+void icp_query_guard(struct module_qstate *qstate, icp_query_t *query)
+{
+	qstate->no_cache_store = 1;
+	query->guarded = true;
+	query->responded = false;
+}
+
+bool icp_query_may_store(const struct module_qstate *qstate, const icp_query_t *query)
+{
+	/* A zone with forward-no-cache sets no_cache_lookup as well as no_cache_store. Priming has
+	 * no RD; if its result were not stored, every query that begins at the root would prime
+	 * again. What else comes without RD and did ask is the resolver's too; what did not is a
+	 * referral from the cache. */
+	return !qstate->no_cache_lookup &&
+	       ((qstate->query_flags & BIT_RD) != 0 || qstate->is_priming || query->responded);
+}
+
 static bool is_planned(const icp_query_t *query, uint8_t *name)
 {
 	for (size_t i = 0; i < query->lookup_count; i++) {

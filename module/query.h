@@ -41,6 +41,18 @@ typedef struct {
 icp_query_t *icp_query_of(struct module_qstate *qstate, int id);
 
 /*!
+ * \brief True for the resolver's own lookups, which see the real data: addresses of name servers,
+ * of zone transfer sources.
+ */
+bool icp_query_is_internal(const struct module_qstate *qstate);
+
+/*! \brief Keeps the iterator from storing what it will find. */
+void icp_query_guard(struct module_qstate *qstate, icp_query_t *query);
+
+/*! \brief True when results of this query belong in the cache. */
+bool icp_query_may_store(const struct module_qstate *qstate, const icp_query_t *query);
+
+/*!
  * \brief Sets up the lookups for an HTTPS or SVCB answer, and finds what is cached; none for any
  *        other answer. What was found before is kept as far as the answer still leads there.
  * \return false: out of memory
