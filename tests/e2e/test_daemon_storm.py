@@ -229,12 +229,10 @@ class DaemonStorm(StormWorld):
 
     def child(self):
         """The loader that is at work, as a descriptor that no other process can take the place of."""
-        pid = self.daemon.process.pid
         try:
-            with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as file:
-                found = file.read().split()
-            return found and os.pidfd_open(int(found[0]))
-        except (FileNotFoundError, ProcessLookupError):
+            pid = self.daemon.find_loader()
+            return pid and os.pidfd_open(pid)
+        except ProcessLookupError:
             return None
 
     def kill_child(self, patience, age):

@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 from commands import write_config
@@ -139,6 +140,22 @@ class Daemon:
             shutil.rmtree(self.outside, ignore_errors=True)
             if self.own:
                 shutil.rmtree(self.directory, ignore_errors=True)
+
+    def find_loader(self, word=""):
+        """The process id of the loader that is at work, with this word in its command, if there is one. What
+        has just been forked, or counts readers, is the daemon itself, and not meant."""
+        with suppress(FileNotFoundError, ProcessLookupError):
+            daemon = self.process.pid
+            children = Path(f"/proc/{daemon}/task/{daemon}/children").read_text(encoding="ascii")
+            for pid in children.split():
+                command = Path(f"/proc/{pid}/cmdline").read_text(encoding="utf-8").split("\0")
+                if Path(command[0]).name == "icpgate-load" and word in ("", *command):
+                    return int(pid)
+        return None
+
+    def loader(self, word=""):
+        """Waits for it."""
+        return wait_until(lambda: self.find_loader(word), self.log)
 
     def log(self):
         return self.log_path.read_text(encoding="utf-8", errors="replace")

@@ -8,7 +8,6 @@ import signal
 import socket
 import stat
 import time
-from pathlib import Path
 
 from gate_daemon import filed, state_of, upsert, wait_until
 from operator_tool import icpgate, run
@@ -199,14 +198,13 @@ def test_a_feed_that_is_taken_away(daemon):
     daemon.ctl("pause")
     first = daemon.full({**state, **state_of("a.cn")}, 2, "f.csv")
     other = daemon.full({**state, **state_of("a.cn")}, 3, "g.csv")
-    children = Path(f"/proc/{daemon.process.pid}/task/{daemon.process.pid}/children")
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client, \
             socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as waiter:
         for each in (client, waiter):
             each.settimeout(60)
             each.connect(daemon.settings["control"])
         client.sendall(json.dumps({"command": "load", "feed": first}).encode() + b"\n")
-        child = int(wait_until(lambda: children.read_text().split(), daemon.log)[0])
+        child = daemon.loader()
         os.kill(child, signal.SIGSTOP)
         waiter.sendall(json.dumps({"command": "load", "feed": other}).encode() + b"\n")
         daemon.says(f": load {other}")

@@ -25,16 +25,6 @@ def catches_up(daemon, filings):
     wait_until(lambda: daemon.sequence() == filings.sequence(), daemon.log)
 
 
-def child_of(daemon):
-    path = f"/proc/{daemon.process.pid}/task/{daemon.process.pid}/children"
-
-    def child():
-        with open(path, encoding="ascii") as file:
-            return file.read().split()
-
-    return int(wait_until(child, daemon.log)[0])
-
-
 def test_it_follows(following, filings):
     filings.filed("a.cn")
     catches_up(following, filings)
@@ -71,7 +61,7 @@ def test_the_server_is_away_at_the_start(make_daemon, filings, server):
 
 def test_the_child_is_killed(following, filings):
     for ordinal in (1, 2):
-        os.kill(child_of(following), signal.SIGKILL)
+        os.kill(following.loader("follow"), signal.SIGKILL)
         following.says("follow: ended by signal 9", ordinal)
         filings.filed(f"d{ordinal}.cn", ordinal=ordinal)
         catches_up(following, filings)
@@ -80,7 +70,7 @@ def test_the_child_is_killed(following, filings):
 
 def test_the_daemon_is_killed(following, filings):
     """Its child ends with it, so there are never two."""
-    child = child_of(following)
+    child = following.loader("follow")
     following.kill()
     wait_until(lambda: not os.path.exists(f"/proc/{child}"), "the child ends")
     filings.filed("a.cn")
