@@ -166,23 +166,20 @@ bool icp_prefix_holds(const icp_prefix_t *prefix, const icp_address_t *address)
 }
 
 /*!
- * Takes the IPv4 address that stands behind a prefix of RFC 6052, 2.2. Bits 64 to 71 are no part
- * of it; a shorter prefix promises that they are zero. Returns false when it is none.
+ * Takes the IPv4 address that stands behind a prefix of RFC 6052, 2.2. Bits 64 to 71 are no part of
+ * it; who translates passes over them (2.3), though they should be zero.
  */
-static bool extract_ipv4(const icp_address_t *address, unsigned prefix_bits, icp_address_t *ipv4)
+static icp_address_t extract_ipv4(const icp_address_t *address, unsigned prefix_bits)
 {
 	const unsigned reserved = 8;
 	unsigned at = prefix_bits / 8;
+	icp_address_t ipv4 = {.family = 4};
 
-	if (prefix_bits < 96 && address->bytes[reserved] != 0) {
-		return false;
-	}
-	*ipv4 = (icp_address_t){.family = 4};
 	for (unsigned i = 0; i < 4; i++) {
 		at += at == reserved;
-		ipv4->bytes[i] = address->bytes[at++];
+		ipv4.bytes[i] = address->bytes[at++];
 	}
-	return true;
+	return ipv4;
 }
 
 static bool is_translation_length(unsigned length)
@@ -195,19 +192,17 @@ icp_address_t icp_address_unmap(
 {
 	static const icp_prefix_t mapped = {
 		.address = {.family = 6, .bytes = {[10] = 0xff, [11] = 0xff}}, .length = 96};
-	icp_address_t ipv4;
 
 	if (address->family != 6) {
 		return *address;
 	}
-	if (icp_prefix_holds(&mapped, address) && extract_ipv4(address, mapped.length, &ipv4)) {
-		return ipv4;
+	if (icp_prefix_holds(&mapped, address)) {
+		return extract_ipv4(address, mapped.length);
 	}
 	for (size_t i = 0; i < nat64_count; i++) {
 		if (is_translation_length(nat64[i].length) &&
-			icp_prefix_holds(&nat64[i], address) &&
-			extract_ipv4(address, nat64[i].length, &ipv4)) {
-			return ipv4;
+			icp_prefix_holds(&nat64[i], address)) {
+			return extract_ipv4(address, nat64[i].length);
 		}
 	}
 	return *address;
