@@ -11,7 +11,6 @@
 /*! Absolute: 1970. Not less: with serve-expired the iterator looks for a message at time 0, and
  * stores no failure over one that it finds then. */
 #define PARKED_TTL 0
-#define PARKED_TTL_STORED (-2) /*!< Relative to now; not 0, with which no message is stored. */
 /*! Added to the RCODE of what is parked: Unbound serves no stale message with an RCODE that is not
  * NOERROR, NXDOMAIN or YXDOMAIN, whatever is set for its age. */
 #define PARKED_RCODE 0x8
@@ -26,6 +25,11 @@ bool icp_must_validate(const struct module_qstate *qstate)
 {
 	return qstate->env->need_to_validate &&
 	       ((qstate->query_flags & BIT_CD) == 0 || qstate->env->cfg->ignore_cd);
+}
+
+bool icp_is_bogus(const struct module_qstate *qstate, const struct reply_info *rep)
+{
+	return rep->security == sec_status_bogus && icp_must_validate(qstate);
 }
 
 static hashvalue_type hash_of(struct module_qstate *qstate, const struct query_info *question)
@@ -48,20 +52,33 @@ static struct msgreply_entry *lookup(
 	return lookup_hashed(qstate, question, hash_of(qstate, question));
 }
 
-/*! Finds out when the first RRset of a message ends. False if they are no longer the message's. */
+/*! Whether an RRset was found in the answer section of a response. Else it is glue or the like. */
+static bool is_answer(const struct packed_rrset_data *data)
+{
+	return data->trust >= rrset_trust_nonauth_ans_AA && data->trust != rrset_trust_glue &&
+	       data->trust != rrset_trust_auth_AA;
+}
+
+/*!
+ * Finds out when the first RRset of a message ends. False if they are no longer the message's: once
+ * an RRset of the answer has ended, Unbound takes whatever else it learns of the name, like glue of
+ * the parent zone, and if the data is the same under the same identity.
+ */
 static bool data_end(const struct reply_info *rep, time_t *end)
 {
+	bool is_answered = true;
 	struct rrset_ref *refs = ((struct reply_info *)rep)->ref;
 	*end = 0;
 	if (!rrset_array_lock(refs, rep->rrset_count, 0)) {
 		return false;
 	}
 	for (size_t i = 0; i < rep->rrset_count; i++) {
-		time_t ttl = icp_rrset_data(rep->rrsets[i])->ttl;
-		*end = i == 0 || ttl < *end ? ttl : *end;
+		const struct packed_rrset_data *data = icp_rrset_data(rep->rrsets[i]);
+		*end = i == 0 || data->ttl < *end ? data->ttl : *end;
+		is_answered &= i >= rep->an_numrrsets || is_answer(data);
 	}
 	rrset_array_unlock(refs, rep->rrset_count);
-	return rep->rrset_count > 0;
+	return rep->rrset_count > 0 && is_answered;
 }
 
 static time_t stale_end(const struct module_qstate *qstate, time_t end)
@@ -178,13 +195,13 @@ void icp_cache_renew(struct module_qstate *qstate, const icp_cached_t *cached, t
 	time_t end;
 	/* A bogus message has a life of its own. */
 	if (rep->security != sec_status_bogus && is_same(rep, cached) && data_end(rep, &end)) {
-		/* Longer than its RRsets live is harmless: they are checked with every answer. */
 		time_t lease_end = now + lease;
 		rep->flags &= ~PARKED_RCODE;
-		rep->ttl = ub_is_expired(end, now) ? end : lease_end;
-		rep->serve_expired_ttl = lease_end;
-		if (ub_is_expired(end, now) && stale_end(qstate, end) < lease_end) {
-			rep->serve_expired_ttl = stale_end(qstate, end);
+		rep->ttl = end < lease_end ? end : lease_end;
+		rep->serve_expired_ttl = rep->ttl;
+		if (ub_is_expired(end, now)) {
+			time_t last = stale_end(qstate, end);
+			rep->serve_expired_ttl = last < lease_end ? last : lease_end;
 		}
 	}
 	lock_rw_unlock(&entry->entry.lock);
@@ -337,6 +354,12 @@ void icp_cache_store(struct module_qstate *qstate, struct reply_info *rep)
 	}
 }
 
+/*! Relative to now, as it is stored. */
+static time_t parked_ttl(const struct module_qstate *qstate)
+{
+	return PARKED_TTL - *qstate->env->now;
+}
+
 /*! Stores a message whose life in the cache is not that of its data. A lease is not granted if the
  * message would refer to other addresses than were judged. */
 static void store_with_ttl(struct module_qstate *qstate, struct reply_info *rep, time_t stored_ttl)
@@ -345,7 +368,7 @@ static void store_with_ttl(struct module_qstate *qstate, struct reply_info *rep,
 	time_t serve_expired_ttl = rep->serve_expired_ttl;
 	pthread_mutex_lock(&store_lock);
 	if (!icp_cache_forget_replaced(qstate, rep)) {
-		stored_ttl = PARKED_TTL_STORED;
+		stored_ttl = parked_ttl(qstate);
 	}
 	if (stored_ttl < 0) {
 		/* An expired message that might still be served keeps Unbound from storing another.
@@ -406,7 +429,7 @@ void icp_cache_store_leased(struct module_qstate *qstate, struct reply_info *rep
 
 void icp_cache_store_parked(struct module_qstate *qstate, struct reply_info *rep)
 {
-	store_with_ttl(qstate, rep, PARKED_TTL_STORED);
+	store_with_ttl(qstate, rep, parked_ttl(qstate));
 }
 
 void icp_cache_store_rrsets(struct module_qstate *qstate, struct reply_info *rep)

@@ -42,6 +42,9 @@ bool icp_is_judged_query(const struct query_info *qinfo);
 /*! \brief True when the client wants validated data. */
 bool icp_must_validate(const struct module_qstate *qstate);
 
+/*! \brief True for what such a client must not be given. */
+bool icp_is_bogus(const struct module_qstate *qstate, const struct reply_info *rep);
+
 /*!
  * \brief Finds the message for a question whose data may be served, in whichever of the ways above
  *        it is cached. The flags are the query's.

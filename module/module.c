@@ -36,11 +36,6 @@ typedef struct {
 	icp_cached_t cached; /*!< which is this one. */
 } run_t;
 
-static bool is_bogus(const struct module_qstate *qstate, const struct reply_info *rep)
-{
-	return rep->security == sec_status_bogus && icp_must_validate(qstate);
-}
-
 static void fail(struct module_qstate *qstate)
 {
 	qstate->return_msg = NULL;
@@ -79,6 +74,11 @@ static void replace(run_t *run, struct reply_info *rep, const icp_outcome_t *out
 	struct module_qstate *qstate = run->qstate;
 	const icp_config_t *config = &run->module->config;
 	int ret = ICP_EOK;
+	if (qstate->mesh_info->cb_list != NULL && outcome->kind != ICP_OUTCOME_SERVE) {
+		/* A lookup of the resolver's that a client has joined: one answer goes to both. */
+		fail(qstate);
+		return;
+	}
 	switch (outcome->kind) {
 	case ICP_OUTCOME_SERVE:
 		qstate->return_msg->rep = icp_answer_trim(qstate, rep, outcome->left_out);
@@ -135,16 +135,6 @@ static enum finding review(run_t *run, bool may_ask, icp_outcome_t *outcome)
 	return finding;
 }
 
-/*! For the queries that wait for this one. */
-static void keep_real_addresses(run_t *run, const struct reply_info *rep)
-{
-	run->query->own.count = 0;
-	if (run->qstate->mesh_info->super_set.count > 0 && !is_bogus(run->qstate, rep)) {
-		(void)icp_read_addresses(
-			run->qstate->region, rep->rrsets, rep->an_numrrsets, &run->query->own);
-	}
-}
-
 /*! Makes a reviewed message the result, if its data is valid. */
 static bool answer_from(run_t *run, const icp_outcome_t *outcome)
 {
@@ -155,11 +145,24 @@ static bool answer_from(run_t *run, const icp_outcome_t *outcome)
 	}
 	qstate->return_msg = run->cached.msg;
 	qstate->return_rcode = LDNS_RCODE_NOERROR;
-	keep_real_addresses(run, rep);
-	if (!is_bogus(qstate, rep)) {
+	icp_query_keep_own(qstate, run->query, rep);
+	if (!icp_is_bogus(qstate, rep)) {
 		replace(run, rep, outcome);
 	}
 	return true;
+}
+
+/*! Answers a lookup that the resolver makes for itself, of an address, with what is cached for it,
+ * whatever its verdict: no client can join it then. */
+static void answer_internal(run_t *run)
+{
+	static const icp_outcome_t real = {.kind = ICP_OUTCOME_SERVE};
+	struct module_qstate *qstate = run->qstate;
+	if (qstate->mesh_info->cb_list != NULL && icp_is_judged_query(&qstate->qinfo) &&
+		!qstate->no_cache_lookup && find_cached(run) && !run->cached.is_stale &&
+		answer_from(run, &real)) {
+		qstate->ext_state[run->id] = module_finished;
+	}
 }
 
 /*!
@@ -201,13 +204,6 @@ static int on_response(
 	return 1;
 }
 
-/*! With serve-expired-client-timeout set, Unbound itself serves a stale message, once it has waited
- * for the upstream. */
-static bool waits_for_upstream(const struct module_qstate *qstate, const icp_cached_t *cached)
-{
-	return cached->is_stale && qstate->env->cfg->serve_expired_client_timeout > 0;
-}
-
 /*! Answers a name that was blocked a short while ago on what still holds. */
 static bool answer_from_memory(run_t *run)
 {
@@ -234,7 +230,7 @@ static void finish_reviewed(run_t *run, const icp_outcome_t *outcome)
 	struct module_qstate *qstate = run->qstate;
 	const icp_cached_t *cached = &run->cached;
 	if (outcome->kind == ICP_OUTCOME_BLOCK && !cached->is_stale &&
-		!is_bogus(qstate, cached->msg->rep) &&
+		!icp_is_bogus(qstate, cached->msg->rep) &&
 		icp_module_is_memorable(run->module, qstate)) {
 		icp_module_remember(run->module, qstate, cached->identity, outcome);
 	}
@@ -268,6 +264,7 @@ static void operate_new(run_t *run)
 		icp_query_guard(qstate, run->query);
 	}
 	if (icp_query_is_internal(qstate) || qstate->no_cache_lookup) {
+		answer_internal(run);
 		return;
 	}
 	const icp_cached_t *cached = &run->cached;
@@ -280,9 +277,12 @@ static void operate_new(run_t *run)
 	if (finding == FINDING_JUDGED && qstate->blacklist != NULL && !cached->is_stale) {
 		ub_prefetch_replaces(qstate, cached->msg->rep->ttl);
 	}
-	/* A prefetch is to bring new data; meanwhile clients are served what was just reviewed. */
-	if (finding == FINDING_NONE || qstate->blacklist != NULL ||
-		waits_for_upstream(qstate, cached) || !answer_from(run, &outcome)) {
+	/* With serve-expired-client-timeout set, Unbound itself serves a stale message, once it has
+	 * waited for the upstream. A prefetch is to bring new data; meanwhile clients are served
+	 * what was just reviewed. */
+	bool waits = cached->is_stale && qstate->env->cfg->serve_expired_client_timeout > 0;
+	if (finding == FINDING_NONE || qstate->blacklist != NULL || waits ||
+		!answer_from(run, &outcome)) {
 		/* If the message has gone while its sub-queries ran. The modules below take the end
 		 * of any sub-query for one of theirs, and detach them all; so they are asked again.
 		 */
@@ -299,7 +299,7 @@ static void refuse_answer(run_t *run, struct reply_info *rep, const icp_outcome_
 	struct module_qstate *qstate = run->qstate;
 	if (!icp_query_may_store(qstate, run->query)) {
 		icp_cache_park(qstate);
-	} else if (!is_bogus(qstate, rep)) {
+	} else if (!icp_is_bogus(qstate, rep)) {
 		icp_cache_store_parked(qstate, rep);
 	} else {
 		/* Or every query would fetch and validate it again. */
@@ -307,7 +307,7 @@ static void refuse_answer(run_t *run, struct reply_info *rep, const icp_outcome_
 		icp_cache_store_rrsets(qstate, rep);
 		icp_cache_store_failure(qstate);
 	}
-	if (!is_bogus(qstate, rep)) {
+	if (!icp_is_bogus(qstate, rep)) {
 		replace(run, rep, outcome);
 	}
 }
@@ -422,7 +422,7 @@ static void operate_done(run_t *run)
 		if ((qstate->query_flags & BIT_RD) == 0 && !icp_query_is_internal(qstate)) {
 			icp_cache_replace_rrsets(qstate, qstate->return_msg->rep);
 		}
-		keep_real_addresses(run, qstate->return_msg->rep);
+		icp_query_keep_own(qstate, run->query, qstate->return_msg->rep);
 		judge_reply(run);
 	} else if (qstate->return_rcode == LDNS_RCODE_SERVFAIL) {
 		handle_failure(run);
@@ -444,6 +444,7 @@ void operate(
 {
 	(void)outbound;
 	run_t run = {.module = icp_module_of(qstate->env, id), .qstate = qstate, .id = id};
+	icp_module_watch_clock(run.module, qstate->env);
 	if (event == module_event_new && ub_limit_stale(qstate->env->cfg)) {
 		log_warn(
 			"icpgate: serve-expired-ttl: 0 and serve-expired-ttl-reset: yes were undone");

@@ -197,6 +197,16 @@ bool icp_query_ask(struct module_qstate *qstate, icp_query_t *query)
 	return icp_query_lacks(query);
 }
 
+void icp_query_keep_own(
+	struct module_qstate *qstate, icp_query_t *query, const struct reply_info *rep)
+{
+	query->own.count = 0;
+	if (qstate->mesh_info->super_set.count > 0 && !icp_is_bogus(qstate, rep)) {
+		(void)icp_read_addresses(
+			qstate->region, rep->rrsets, rep->an_numrrsets, &query->own);
+	}
+}
+
 void icp_query_take(icp_query_t *query, struct module_qstate *super,
 	const struct module_qstate *sub, const icp_query_t *sub_query)
 {

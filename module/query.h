@@ -74,6 +74,10 @@ bool icp_query_ask(struct module_qstate *qstate, icp_query_t *query);
  */
 bool icp_query_prefetch(struct module_qstate *qstate, icp_query_t *query);
 
+/*! \brief Keeps the real addresses of the answer for the queries that wait for this one. */
+void icp_query_keep_own(
+	struct module_qstate *qstate, icp_query_t *query, const struct reply_info *rep);
+
 /*! \brief Takes the result of a sub-query that has ended. */
 void icp_query_take(icp_query_t *query, struct module_qstate *super,
 	const struct module_qstate *sub, const icp_query_t *sub_query);

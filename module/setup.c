@@ -9,6 +9,8 @@
 #include "module/cache.h"
 #include "module/snoop.h"
 
+#define CLOCK_LAG 5 /*!< Seconds by which a busy thread's clock may be behind another's. */
+
 static void log_line(enum icp_level level, const char *line)
 {
 	switch (level) {
@@ -155,6 +157,21 @@ int icp_module_setup(struct module_env *env, int id, icp_response_callback_t on_
 		module->config.path, module->config.store,
 		module->config.mode == ICP_MODE_MONITOR ? "monitor" : "enforce");
 	return 1;
+}
+
+void icp_module_watch_clock(icp_module_t *module, struct module_env *env)
+{
+	time_t now = *env->now;
+	time_t latest = atomic_load_explicit(&module->clock, memory_order_relaxed);
+	if (now <= latest && now >= latest - CLOCK_LAG) {
+		return;
+	}
+	/* One thread does it, and the others wait no longer than for what it holds. */
+	if (atomic_compare_exchange_strong(&module->clock, &latest, now) && now < latest) {
+		log_warn("icpgate: the clock went back by %lld s: all leases end",
+			(long long)(latest - now));
+		icp_cache_park_all(env);
+	}
 }
 
 void icp_module_teardown(struct module_env *env, int id)

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 #include "core/gate.h"
 #include "core/stats.h"
@@ -17,7 +18,7 @@ typedef struct {
 	unsigned held_back;
 } icp_log_limit_t;
 
-/*! Shared by all threads; nothing in it changes after setup but inside the gate. */
+/*! Shared by all threads; nothing in it changes after setup but the clock, and inside the gate. */
 typedef struct {
 	icp_config_t config;
 	icp_gate_t *gate;
@@ -25,6 +26,7 @@ typedef struct {
 	pthread_mutex_t spare_lock; /*!< Held while the spare seat is used. */
 	icp_stats_t *stats;
 	icp_log_limit_t *log_limits; /*!< One for each seat. */
+	_Atomic(time_t) clock;       /*!< The latest time of a query. */
 } icp_module_t;
 
 typedef int (*icp_response_callback_t)(
@@ -38,6 +40,11 @@ int icp_module_setup(struct module_env *env, int id, icp_response_callback_t on_
 
 /*! \brief Frees the state; also after a failed setup. */
 void icp_module_teardown(struct module_env *env, int id);
+
+/*! \brief Ends all leases when the clock has been set back: they would last until it is as late
+ * again.
+ */
+void icp_module_watch_clock(icp_module_t *module, struct module_env *env);
 
 /*! \brief The seat for callbacks that don't know their thread. */
 static inline unsigned icp_module_spare_seat(const icp_module_t *module)

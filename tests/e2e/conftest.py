@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 import pytest
 
+from clock import ResolverClock
 from filing_fixtures import make_filings, make_server  # noqa: F401 pylint: disable=unused-import
 from leaks import Tally
 from world import running_world
@@ -25,6 +26,28 @@ def start_world(tmp_path_factory, commands, module):
         return running_world(tmp_path_factory.mktemp("world"), commands, module, **options)
 
     return start
+
+
+@pytest.fixture(scope="module")
+def compiled_clock(tmp_path_factory):
+    return ResolverClock(tmp_path_factory.mktemp("clock"))
+
+
+@pytest.fixture
+def clock(compiled_clock, monkeypatch):
+    compiled_clock.write(0)
+    compiled_clock.install(monkeypatch)
+    return compiled_clock
+
+
+@pytest.fixture
+def start_clocked(clock, tmp_path, commands, module):
+    """Starts a world whose resolver goes by the clock."""
+
+    def start_it(**options):
+        return running_world(tmp_path, commands, module, **options)
+
+    return start_it
 
 
 @pytest.fixture(scope="session")

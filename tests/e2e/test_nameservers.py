@@ -2,16 +2,21 @@
 """The resolver itself needs the real addresses of name servers, also of blocked ones."""
 
 import socket
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+import dns.rcode
 import pytest
 
-from harness import OWN_NET, Nsd, Unbound, start
+from harness import OWN_NET, HoldingRelay, Nsd, Unbound, start, wait_until
 from world import (
     ABROAD,
     OURS,
     SECOND_SERVER,
     Site,
+    addresses,
     assert_blocked,
     assert_passed,
     row,
@@ -86,3 +91,67 @@ def test_delegation_to_a_blocked_host(tmp_path, commands, module):
                 assert_passed(unbound.ask(f"www.{apex}"), [OURS])
                 assert_blocked(unbound.ask(f"bare.{apex}"), f"bare.{apex}")
             assert_blocked(unbound.ask("ns.glued.cn"), "ns.glued.cn")
+
+
+class ZoneServer:
+    """Serves a zone file over HTTP, and remembers how often it was asked."""
+
+    def __init__(self, address, port, text):
+        outer = self
+        self.asked = 0
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self):
+                outer.asked += 1
+                self.send_response(200)
+                self.send_header("Content-Length", str(len(text)))
+                self.end_headers()
+                self.wfile.write(text)
+
+            def log_message(self, *_):
+                pass
+
+        self.server = ThreadingHTTPServer((address, port), Handler)
+        self.port = self.server.server_address[1]
+        self.thread = threading.Thread(target=self.server.serve_forever, daemon=True)
+        self.thread.start()
+
+    def wait_ready(self):
+        """It listens as soon as it is made."""
+
+    def stop(self):
+        self.server.shutdown()
+        self.server.server_close()
+        self.thread.join()
+
+
+def test_a_zone_is_fetched_from_a_blocked_host(tmp_path, commands, module):
+    """Also while a client asks for the host: there is one answer for both, and neither gets the other's."""
+    host, page = f"{OWN_NET}.9", f"{OWN_NET}.80"
+    text = zone("fetched.com", ["www A " + ABROAD])
+    with ExitStack() as stack:
+        real = start(stack, ZoneServer(host, 0, text.encode("ascii")))
+        lure = start(stack, ZoneServer(page, real.port, b""))
+        server = start(stack, Nsd(tmp_path, {"cn": zone("cn", ["primary A " + host])}))
+        relay = start(stack, HoldingRelay(server))
+        site = Site(commands, tmp_path, [], {"block": {"ipv4": page}})
+        commands.compile_ranges(tmp_path, [(f"{OWN_NET}.0/24", "CN", "qcloud")])
+        site.load()
+        relay.hold(name="primary.cn")
+        lines = ["auth-zone:", "  name: fetched.com", f"  url: http://primary.cn:{real.port}/zone"]
+        stubs = [("cn", f"stub-addr: 127.0.0.1@{relay.port}")]
+        unbound = start(stack, Unbound(tmp_path, stubs, module, site.conf, lines))
+        wait_until(relay.held, 20, "the resolver looks the host up")
+        with ThreadPoolExecutor() as pool:
+            asked = pool.submit(unbound.ask, "primary.cn")
+            waits = "total.requestlist.current.user=1\n"
+            wait_until(lambda: waits in unbound.control("stats_noreset"), 20, "the client waits")
+            relay.release()
+            assert asked.result().rcode() == dns.rcode.SERVFAIL
+        assert addresses(unbound.ask("primary.cn")) == [page]
+        before = len(relay.asked)
+        unbound.control("auth_zone_transfer", "fetched.com")
+        wait_until(lambda: addresses(unbound.ask("www.fetched.com")) == [ABROAD], 20, "the zone is there")
+        assert addresses(unbound.ask("primary.cn")) == [page]
+        assert len(relay.asked) == before
+        assert real.asked and not lure.asked

@@ -10,7 +10,6 @@ import dns.query
 import dns.rcode
 import pytest
 
-from clock import ResolverClock
 from harness import Nsd, Relay, Unbound, holds_for, start, wait_until
 from leak_checks import AFTER_LEASE, SERVED, assert_stale
 from test_dnssec import APEX, signed_zone
@@ -24,35 +23,12 @@ from world import (
     assert_passed,
     ede,
     row,
-    running_world,
     zone,
 )
 
 # An answer from the cache; an upstream that is asked answers, or is known to be silent, later.
 AT_ONCE = 0.3
 LONG_TTL = 3600
-
-
-@pytest.fixture(scope="module")
-def compiled_clock(tmp_path_factory):
-    return ResolverClock(tmp_path_factory.mktemp("clock"))
-
-
-@pytest.fixture
-def clock(compiled_clock, monkeypatch):
-    compiled_clock.write(0)
-    compiled_clock.install(monkeypatch)
-    return compiled_clock
-
-
-@pytest.fixture
-def start_clocked(clock, tmp_path, commands, module):
-    """Starts a world whose resolver goes by the clock."""
-
-    def start_it(**options):
-        return running_world(tmp_path, commands, module, **options)
-
-    return start_it
 
 
 # Ways past the module
