@@ -48,7 +48,10 @@ typedef struct {
 typedef struct {
 	icp_child_t child;
 	struct event *timer; /*!< It is started again; or it did not end in time. */
-	char *conninfo;      /*!< That it was started with. */
+	/*! That it was started with: */
+	char *conninfo;
+	uint32_t keep;
+	enum icp_verdict rectify_overdue;
 	int64_t started;
 	unsigned failures; /*!< In a row. */
 	bool ends;         /*!< It was told to. */

@@ -71,11 +71,14 @@ static void start(icp_daemon_t *daemon)
 	icp_daemon_follow_t *follow = &daemon->follow;
 	icp_diag_t diag = {""};
 	char keep[32];
-	snprintf(keep, sizeof keep, "%" PRIu32, daemon->config.daemon.keep);
 	free(follow->conninfo);
 	follow->conninfo = strdup(daemon->config.daemon.follow);
-	const char *arguments[] = {daemon->loader, "-c", daemon->config.path, "--store",
-		daemon->store, "--keep", keep, "follow", "--from", follow->conninfo, NULL};
+	follow->keep = daemon->config.daemon.keep;
+	follow->rectify_overdue = daemon->config.policy.rectify_overdue;
+	snprintf(keep, sizeof keep, "%" PRIu32, follow->keep);
+	const char *arguments[] = {daemon->loader, "--store", daemon->store, "--rectify-overdue",
+		icp_verdict_name(follow->rectify_overdue), "--keep", keep, "follow", "--from",
+		follow->conninfo, NULL};
 	int ret = follow->conninfo == NULL
 			  ? icp_fail(&diag, ICP_ENOMEM, "out of memory")
 			  : icp_child_start(&follow->child, daemon->loop, (char *const *)arguments,
@@ -92,6 +95,16 @@ static void start(icp_daemon_t *daemon)
 	icp_log(ICP_LOG_INFO, "follow: started");
 }
 
+/*! Whether one that is wanted would be started otherwise by now. */
+static bool is_outdated(const icp_daemon_t *daemon)
+{
+	const icp_daemon_follow_t *follow = &daemon->follow;
+	const icp_config_t *config = &daemon->config;
+	return follow->keep != config->daemon.keep ||
+	       follow->rectify_overdue != config->policy.rectify_overdue ||
+	       strcmp(follow->conninfo, config->daemon.follow) != 0;
+}
+
 static void end(icp_daemon_t *daemon)
 {
 	if (!daemon->follow.ends) {
@@ -106,7 +119,7 @@ void icp_daemon_follow(icp_daemon_t *daemon)
 	icp_daemon_follow_t *follow = &daemon->follow;
 	bool wanted = is_wanted(daemon);
 	if (follow->child.pid != 0) {
-		if (!wanted || strcmp(follow->conninfo, daemon->config.daemon.follow) != 0) {
+		if (!wanted || is_outdated(daemon)) {
 			end(daemon);
 		}
 		return;

@@ -34,10 +34,11 @@ static int start(icp_daemon_t *daemon, enum icp_load_kind kind, const char *opti
 	size_t count = 0;
 	snprintf(keep, sizeof keep, "%" PRIu32, daemon->config.daemon.keep);
 	arguments[count++] = daemon->loader;
-	arguments[count++] = "-c";
-	arguments[count++] = daemon->config.path;
+	/* No -c: the file may say something else by now, or nothing that can be read. */
 	arguments[count++] = "--store";
 	arguments[count++] = daemon->store;
+	arguments[count++] = "--rectify-overdue";
+	arguments[count++] = icp_verdict_name(daemon->config.policy.rectify_overdue);
 	if (kind != ICP_LOAD_ROLLBACK) {
 		arguments[count++] = "--keep";
 		arguments[count++] = keep;

@@ -197,11 +197,13 @@ typedef struct {
 static const command_t commands[] = {
 	{"full", run_full, 1, 1,
 		ICP_TAKES_MANIFEST | ICP_TAKES_GUARD | ICP_TAKES_KEEP | ICP_TAKES_WAIT |
-			ICP_TAKES_FROM | ICP_TAKES_QUERY | ICP_TAKES_LINKS},
-	{"delta", run_delta, 1, INT_MAX, ICP_TAKES_KEEP | ICP_TAKES_WAIT | ICP_TAKES_LINKS},
+			ICP_TAKES_FROM | ICP_TAKES_QUERY | ICP_TAKES_LINKS | ICP_TAKES_OVERDUE},
+	{"delta", run_delta, 1, INT_MAX,
+		ICP_TAKES_KEEP | ICP_TAKES_WAIT | ICP_TAKES_LINKS | ICP_TAKES_OVERDUE},
 	{"follow", run_follow, 1, 1,
-		ICP_TAKES_KEEP | ICP_TAKES_WAIT | ICP_TAKES_FROM | ICP_TAKES_ONCE},
-	{"rollback", run_rollback, 0, 0, ICP_TAKES_WAIT},
+		ICP_TAKES_KEEP | ICP_TAKES_WAIT | ICP_TAKES_FROM | ICP_TAKES_ONCE |
+			ICP_TAKES_OVERDUE},
+	{"rollback", run_rollback, 0, 0, ICP_TAKES_WAIT | ICP_TAKES_OVERDUE},
 	{"status", run_status, 0, 0, 0},
 };
 
@@ -246,7 +248,9 @@ static int run(const command_t *command, icp_options_t *options, int count, char
 			failed(code, &diag);
 			return code == ICP_ENOMEM ? EXIT_FAILED : EXIT_USAGE;
 		}
-		options->session.rectify_overdue = config.policy.rectify_overdue;
+		if ((options->given & ICP_TAKES_OVERDUE) == 0) {
+			options->session.rectify_overdue = config.policy.rectify_overdue;
+		}
 	}
 	if (options->session.store == NULL) {
 		options->session.store = config.store;

@@ -19,6 +19,7 @@ enum {
 	OPTION_QUERY,
 	OPTION_ONCE,
 	OPTION_NO_LINKS,
+	OPTION_RECTIFY_OVERDUE,
 	OPTION_HELP,
 	OPTION_VERSION,
 };
@@ -35,6 +36,7 @@ static const struct option long_options[] = {
 	{"query", required_argument, NULL, OPTION_QUERY},
 	{"once", no_argument, NULL, OPTION_ONCE},
 	{"no-links", no_argument, NULL, OPTION_NO_LINKS},
+	{"rectify-overdue", required_argument, NULL, OPTION_RECTIFY_OVERDUE},
 	{"help", no_argument, NULL, OPTION_HELP},
 	{"version", no_argument, NULL, OPTION_VERSION},
 	{NULL, 0, NULL, 0},
@@ -54,6 +56,8 @@ static const char usage_text[] =
 	"\n"
 	"  -c FILE        configuration file\n"
 	"  --store DIR    store to use instead of the configuration's\n"
+	"  --rectify-overdue pass|block\n"
+	"                 full, delta, follow, rollback: instead of the configuration's\n"
 	"  --json         JSON instead of text\n"
 	"  --no-manifest  full: accept a feed without a manifest\n"
 	"  --no-links     full, delta: a feed or manifest that is a symbolic link is rejected\n"
@@ -111,6 +115,17 @@ static int take_max_lost(icp_options_t *options)
 	return -1;
 }
 
+static int take_rectify_overdue(icp_options_t *options)
+{
+	bool blocks = strcmp(optarg, icp_verdict_name(ICP_BLOCK)) == 0;
+	if (!blocks && strcmp(optarg, icp_verdict_name(ICP_PASS)) != 0) {
+		return bad_value("--rectify-overdue", "pass or block");
+	}
+	options->session.rectify_overdue = blocks ? ICP_BLOCK : ICP_PASS;
+	options->given |= ICP_TAKES_OVERDUE;
+	return -1;
+}
+
 /*! Takes one option. Negative: go on; else the exit status. */
 static int take_option(icp_options_t *options, int option)
 {
@@ -156,6 +171,8 @@ static int take_option(icp_options_t *options, int option)
 		options->session.no_links = true;
 		options->given |= ICP_TAKES_LINKS;
 		return -1;
+	case OPTION_RECTIFY_OVERDUE:
+		return take_rectify_overdue(options);
 	case OPTION_HELP:
 		fputs(usage_text, stdout);
 		return icp_options_finish(EXIT_DONE);
@@ -192,6 +209,7 @@ bool icp_options_check(const icp_options_t *options, const char *command, unsign
 		{ICP_TAKES_QUERY, "--query is for full"},
 		{ICP_TAKES_ONCE, "--once is for follow"},
 		{ICP_TAKES_LINKS, "--no-links is for full and delta"},
+		{ICP_TAKES_OVERDUE, "--rectify-overdue is for full, delta, follow and rollback"},
 	};
 	for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
 		if ((options->given & ~takes & texts[i].bit) != 0) {

@@ -11,14 +11,15 @@ enum { EXIT_DONE = 0, EXIT_GUARD = 1, EXIT_USAGE = 2, EXIT_FEED = 3, EXIT_FAILED
 
 /*! Options that only some commands take. */
 enum icp_takes {
-	ICP_TAKES_MANIFEST = 1, /*!< --no-manifest */
-	ICP_TAKES_GUARD = 2,    /*!< --max-lost, --force */
-	ICP_TAKES_KEEP = 4,     /*!< --keep */
-	ICP_TAKES_WAIT = 8,     /*!< --no-wait */
-	ICP_TAKES_FROM = 16,    /*!< --from */
-	ICP_TAKES_QUERY = 32,   /*!< --query */
-	ICP_TAKES_ONCE = 64,    /*!< --once */
-	ICP_TAKES_LINKS = 128,  /*!< --no-links */
+	ICP_TAKES_MANIFEST = 1,  /*!< --no-manifest */
+	ICP_TAKES_GUARD = 2,     /*!< --max-lost, --force */
+	ICP_TAKES_KEEP = 4,      /*!< --keep */
+	ICP_TAKES_WAIT = 8,      /*!< --no-wait */
+	ICP_TAKES_FROM = 16,     /*!< --from */
+	ICP_TAKES_QUERY = 32,    /*!< --query */
+	ICP_TAKES_ONCE = 64,     /*!< --once */
+	ICP_TAKES_LINKS = 128,   /*!< --no-links */
+	ICP_TAKES_OVERDUE = 256, /*!< --rectify-overdue */
 };
 
 typedef struct {

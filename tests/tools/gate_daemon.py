@@ -77,9 +77,11 @@ class Daemon:
         self.manager.bind(str(self.outside / "notify"))
         self.manager.setblocking(False)
 
-    def configure(self, **changes):
+    def configure(self, rectify_overdue="pass", **changes):
+        """changes: in the section daemon; they stay"""
         self.settings.update(changes)
         write_config(self.conf, {
+            "rectify_overdue": rectify_overdue,
             "store": str(self.directory / "store"),
             "providers": ["qcloud"],
             "ranges": {"database": "/nonexistent.mmdb", "provider": {"path": ["provider"]}},

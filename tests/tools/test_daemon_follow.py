@@ -116,6 +116,29 @@ def test_another_database(following, filings, server):
         other.close()
 
 
+def test_a_broken_configuration(following, filings):
+    """The child that is started again needs none."""
+    following.conf.write_text("store: [", encoding="utf-8")
+    following.process.send_signal(signal.SIGHUP)
+    following.says("the configuration stays as it was")
+    os.kill(following.loader("follow"), signal.SIGKILL)
+    filings.filed("a.cn")
+    catches_up(following, filings)
+
+
+def test_another_configuration(following, filings):
+    """By rectify_overdue: block what is overdue has no permission to gain, with the child as well."""
+    site = filings.filed("a.cn")
+    catches_up(following, filings)
+    following.says("1 permissions gained, 0 lost")
+    following.configure(rectify_overdue="block")
+    following.process.send_signal(signal.SIGHUP)
+    following.says("follow: started", 2)
+    filings.execute("INSERT INTO filing.inspection (site_id, provider, rectify_by)"
+                    " VALUES (%s, 'qcloud', '2020-01-01')", site)
+    following.says("0 permissions gained, 1 lost")
+
+
 def test_feeds_beside_it(following, filings):
     """A full feed of the night goes through the spool, while the database is followed."""
     filings.filed("a.cn")

@@ -2,6 +2,7 @@
 """icpgated under a service manager: what it tells it, signals, and what it does by time."""
 
 import datetime
+import json
 import os
 import re
 import signal
@@ -13,8 +14,17 @@ import pytest
 
 from clock import Clock
 from gate_daemon import filed, state_of, upsert, wait_until
+from operator_tool import icpgate
 
 WATCHDOG_US = 300_000
+
+
+def spoil_file(path):
+    path.write_text("store: [", encoding="utf-8")
+
+
+def overdue(domain):
+    return filed(domain)._replace(status="rectifying", rectify_by="2020-01-01T00:00:00+08:00")
 
 
 def test_it_tells_how_it_is(make_daemon):
@@ -76,12 +86,28 @@ def test_a_bad_configuration_is_told(daemon):
     daemon.says("the configuration stays as it was")
     daemon.says("daemon.keep")
     wait_until(lambda: daemon.told().count("READY=1") == 2, "ready again")
-    # The loader reads the same file, and can't; that is not the feed's fault.
-    name = daemon.delta(upsert("b.cn"), 2)
-    daemon.says("usage or configuration is not valid")
-    daemon.configure(keep=2)
+
+
+@pytest.mark.parametrize("spoil", [spoil_file, Path.unlink], ids=["broken", "gone"])
+def test_it_goes_on_with_the_configuration_that_it_holds(make_daemon, spoil):
+    """Whatever the file is by now, for the children as well: by rectify_overdue: block some of these rows have no
+    permission."""
+    daemon = make_daemon()
+    daemon.configure(rectify_overdue="block")
+    daemon.start()
+    spoil(daemon.conf)
     daemon.process.send_signal(signal.SIGHUP)
-    daemon.ends_in("done", name)
+    daemon.says("the configuration stays as it was")
+    state = {row.key: row for row in (filed("a.cn"), overdue("o.cn"))}
+    assert "1 permissions gained, 0 lost" in daemon.ends_in("done", daemon.full(state, 1))
+    delta = daemon.delta([("upsert", overdue("p.cn"))], 2)
+    assert "1 pairs differ, 0 permissions gained, 0 lost" in daemon.ends_in("done", delta)
+    assert "0 permissions gained, 0 lost" in daemon.ends_in("done", daemon.full(state_of("a.cn"), 3))
+    answer = json.loads(daemon.ask(b'{"command": "rollback"}\n'))
+    assert answer["ok"] and "0 permissions gained, 0 lost" in answer["report"], answer
+    done = icpgate("--socket", daemon.settings["control"], "ctl", "resume")
+    assert done.returncode == 0, done.stderr
+    daemon.ends_in("done", daemon.full(state_of("b.cn"), 4))
 
 
 def test_reload_changes_what_is_kept(daemon):

@@ -98,6 +98,8 @@ def test_usage_errors_exit_2(site, arguments):
 @pytest.mark.parametrize("arguments", [
     *(["full", "--keep", value, "f.csv"] for value in ("0", "1001", "x", "", "-1", "3x", "1.5")),
     ["rollback", "--keep", "3"], ["status", "--keep", "3"],
+    *(["full", "--rectify-overdue", value, "f.csv"] for value in ("", "p", "Pass", "blocks")),
+    ["status", "--rectify-overdue", "pass"],
     *(["full", "--max-lost", value, "f.csv"] for value in ("100.1", "101", "x", "", "-1", "5x", "1.")),
     ["delta", "--max-lost", "5", "d.csv"], ["rollback", "--force"],
 ])
