@@ -214,7 +214,10 @@ static char *write_report(const icp_daemon_t *daemon, icp_spool_feed_t *feed,
 {
 	const icp_daemon_job_t *job = &daemon->job;
 	char *report;
-	char *advice = outcome == ICP_LOAD_GUARD && feed != NULL ? advise(daemon, feed) : NULL;
+	/* Force has no say in the order of sequences. */
+	bool forceable =
+		outcome == ICP_LOAD_GUARD && feed != NULL && feed->sequence >= daemon->info.base;
+	char *advice = forceable ? advise(daemon, feed) : NULL;
 	if (asprintf(&report, "%s%s%s%s\n%s", job->child.output,
 		    job->child.cut ? "\n(and more)\n" : "",
 		    job->child.length > 0 && job->child.output[job->child.length - 1] != '\n' ? "\n"

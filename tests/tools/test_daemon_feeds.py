@@ -260,6 +260,16 @@ def test_guard_and_force(daemon):
     assert daemon.names("rejected") == []
 
 
+def test_force_does_not_make_it_younger(daemon):
+    """What would not help is not advised."""
+    daemon.ends_in("done", daemon.full(state_of("a.cn"), 3))
+    name = daemon.full(state_of("a.cn"), 2, "old.csv")
+    report = daemon.ends_in("rejected", name)
+    assert "sequence 2 is older than 3" in report and "--force" not in report
+    answer = daemon.ctl("load", f"rejected/{name}", "--force", expect=1)
+    assert "sequence 2 is older than 3" in answer and "icpgate ctl" not in answer
+
+
 def test_refused_under_one_name(daemon):
     """Two are refused under one name, under which one was loaded before: the advice of each report, followed,
     loads the one that it lies beside."""
