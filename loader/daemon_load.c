@@ -9,6 +9,7 @@
 #include "loader/daemon.h"
 #include "loader/options.h"
 #include "loader/spool_move.h"
+#include "loader/text.h"
 
 #define PAUSE_MIN_MS 1000
 #define PAUSE_MAX_MS ((int64_t)300 * 1000)
@@ -197,15 +198,21 @@ static void note(icp_daemon_t *daemon, enum icp_load_outcome outcome, const char
 static char *advise(const icp_daemon_t *daemon, icp_spool_feed_t *feed)
 {
 	char as[ICP_SPOOL_BASE_MAX + 1];
+	char name[ICP_SPOOL_BASE_MAX + sizeof "rejected/"];
+	char quoted[ICP_TEXT_QUOTED_MAX(sizeof name)];
 	char *advice;
 	feed->left_at = (int64_t)time(NULL);
 	if (icp_spool_choose_base(&daemon->spool, feed->base, ICP_SPOOL_REJECTED, feed->left_at, as,
-		    NULL) != ICP_EOK ||
-		asprintf(&advice, "If that is as it should be: icpgate ctl load %s/%s --force\n",
-			icp_spool_place_name(ICP_SPOOL_REJECTED), as) < 0) {
+		    NULL) != ICP_EOK) {
 		return NULL;
 	}
-	return advice;
+	/* With its place before it, it is no option either. */
+	snprintf(name, sizeof name, "%s/%s", icp_spool_place_name(ICP_SPOOL_REJECTED), as);
+	icp_text_quote(quoted, name);
+	return asprintf(&advice, "If that is as it should be: icpgate ctl load %s --force\n",
+		       quoted) < 0
+		       ? NULL
+		       : advice;
 }
 
 /*! What is to be read beside the feed. */

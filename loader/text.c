@@ -103,3 +103,23 @@ void icp_text_show(char shown[ICP_SHOWN_TEXT_MAX], const char *text, size_t leng
 	}
 	*out = '\0';
 }
+
+void icp_text_quote(char *quoted, const char *word)
+{
+	static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+				    "0123456789._~/-";
+	if (word[0] != '~' && word[strspn(word, plain)] == '\0') {
+		memcpy(quoted, word, strlen(word) + 1);
+		return;
+	}
+	*quoted++ = '\'';
+	for (; *word != '\0'; word++) {
+		if (*word == '\'') {
+			*quoted++ = '\'';
+			*quoted++ = '\\';
+			*quoted++ = '\'';
+		}
+		*quoted++ = *word;
+	}
+	memcpy(quoted, "'", sizeof "'");
+}

@@ -10,6 +10,8 @@
 #define ICP_SHOWN_MAX 80                           /*!< Octets of a value that messages show. */
 #define ICP_SHOWN_TEXT_MAX (4 * ICP_SHOWN_MAX + 4) /*!< All escaped, "..." and NUL. */
 
+#define ICP_TEXT_QUOTED_MAX(octets) (4 * (octets) + 3)
+
 /*! \return true when all of it is UTF-8 (RFC 3629) */
 bool icp_text_is_utf8(const char *text, size_t length);
 
@@ -21,3 +23,10 @@ bool icp_text_has_control(const char *text, size_t length);
  *        control characters as \xHH, nothing as "(empty)".
  */
 void icp_text_show(char shown[ICP_SHOWN_TEXT_MAX], const char *text, size_t length);
+
+/*!
+ * \brief A word that a shell takes as it is: in single quotes, if it needs any.
+ * \param quoted  with room for ICP_TEXT_QUOTED_MAX of the word's octets
+ * \param word    not empty, without control characters
+ */
+void icp_text_quote(char *quoted, const char *word);

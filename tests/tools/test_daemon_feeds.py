@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from gate_daemon import ICPGATED, filed, state_of, upsert, wait_until
-from operator_tool import run
+from operator_tool import BUILD, run
 
 # No sanitizer makes another end of it.
 CRASH = signal.SIGABRT
@@ -290,6 +290,23 @@ def test_refused_under_one_name(daemon):
     daemon.ends_in("done", report.stem)
     assert daemon.names("rejected") == ["night.csv"]
     assert "no such feed" in daemon.ctl("load", f"rejected/{report.stem}", expect=1)
+
+
+def test_the_advice_is_for_a_shell(daemon, tmp_path):
+    """Whatever the name: pasted, it loads the feed, and does nothing else."""
+    many = state_of(*(f"d{n}.cn" for n in range(300)))
+    environment = os.environ | {"PATH": f"{BUILD / 'db-tools'}:{os.environ['PATH']}",
+                                "ICPGATE_CONF": str(daemon.conf)}
+    names = ["a;touch PWNED;b.csv", "$(touch PWNED) it's `it` !!.csv", "-e.csv", "'.csv", "例 子&.csv"]
+    for number, name in enumerate(names):
+        daemon.ends_in("done", daemon.full(many, 2 * number + 1, f"{number}.csv"))
+        daemon.full(state_of("a.cn"), 2 * number + 2, name)
+        advice = daemon.ends_in("rejected", name).splitlines()[-1].split(": ", 1)[1]
+        done = subprocess.run(["sh", "-c", advice], cwd=tmp_path, env=environment, capture_output=True,
+                              encoding="utf-8", timeout=60, check=False)
+        assert done.returncode == 0 and "300 lost" in done.stdout, (advice, done)
+        daemon.ends_in("done", name)
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_long_name_every_night(daemon):
