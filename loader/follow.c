@@ -15,6 +15,7 @@
 #define HEARTBEAT_MS (60 * 1000) /*!< Looks for changes also without being woken. */
 #define PAUSE_MIN_MS 100         /*!< Between tries to connect: doubled each time, */
 #define PAUSE_MAX_MS 30000       /*!< up to this. */
+#define LOCKED_MS 100            /*!< Between looks whether another loader has ended. */
 
 typedef struct {
 	const icp_follow_job_t *job;
@@ -87,21 +88,45 @@ static int read_changes(work_t *work, uint64_t sequence, icp_changes_t *changes,
 	return ret;
 }
 
-/*! Applies changes, unless another loader took the store to where another sequence comes next. */
-static int apply_changes(work_t *work, const icp_pg_commit_t *commit, icp_changes_t *changes,
-	bool *moved, icp_diag_t *diag)
+/*! Locks the store. No signal ends a wait in flock() while it is blocked, so this one looks again
+ * and again. ICP_EBUSY: another loader held it until it was to stop, or is not to be waited for.
+ */
+static int lock(const work_t *work, icp_delta_t *delta, icp_diag_t *diag)
 {
 	const icp_follow_job_t *job = work->job;
 	icp_session_options_t options = job->session;
+	bool told = false;
+	options.now = job->clock();
+	options.wait = false;
+	for (;;) {
+		int ret = icp_delta_open(delta, &options, diag);
+		if (ret != ICP_EBUSY || !job->session.wait) {
+			return ret;
+		}
+		if (!told) {
+			job->session.notice(ICP_LOCK_AWAITED);
+			told = true;
+		}
+		if (stops_within(work, LOCKED_MS)) {
+			return ret;
+		}
+	}
+}
+
+/*! Applies changes, unless another loader took the store to where another sequence comes next, or
+ * the order to stop came. */
+static int apply_changes(work_t *work, const icp_pg_commit_t *commit, icp_changes_t *changes,
+	bool *applied, icp_diag_t *diag)
+{
+	const icp_follow_job_t *job = work->job;
 	icp_delta_result_t result;
 	icp_delta_t delta;
-	options.now = job->clock();
-	int ret = icp_delta_open(&delta, &options, diag);
+	int ret = lock(work, &delta, diag);
 	if (ret != ICP_EOK) {
 		return ret;
 	}
-	*moved = delta.session.current.sequence + 1 != commit->sequence;
-	if (!*moved) {
+	*applied = delta.session.current.sequence + 1 == commit->sequence && !stops_within(work, 0);
+	if (*applied) {
 		const icp_update_delta_t what = {
 			.sequence = commit->sequence,
 			.as_of = commit->at,
@@ -110,14 +135,14 @@ static int apply_changes(work_t *work, const icp_pg_commit_t *commit, icp_change
 		ret = icp_delta_apply(&delta, changes, &what, &result, diag);
 	}
 	icp_delta_close(&delta);
-	if (ret == ICP_EOK && !*moved) {
+	if (ret == ICP_EOK && *applied) {
 		job->applied(&result, work->result->feed, job->context);
 	}
 	return ret;
 }
 
 /*! The store is locked only once all is read: the server may be slow. */
-static int apply(work_t *work, const icp_pg_commit_t *commit, bool *moved, icp_diag_t *diag)
+static int apply(work_t *work, const icp_pg_commit_t *commit, bool *applied, icp_diag_t *diag)
 {
 	icp_changes_t *changes = icp_changes_create();
 	if (changes == NULL) {
@@ -125,7 +150,7 @@ static int apply(work_t *work, const icp_pg_commit_t *commit, bool *moved, icp_d
 	}
 	int ret = read_changes(work, commit->sequence, changes, diag);
 	if (ret == ICP_EOK) {
-		ret = apply_changes(work, commit, changes, moved, diag);
+		ret = apply_changes(work, commit, changes, applied, diag);
 	}
 	icp_changes_destroy(changes);
 	return ret;
@@ -173,14 +198,12 @@ static int catch_up(work_t *work, icp_diag_t *diag)
 {
 	icp_pg_commit_t commits[COMMITS_MAX];
 	size_t count;
-	int ret;
-	while ((ret = plan(work, commits, &count, diag)) == ICP_EOK && count > 0) {
-		bool moved = false;
-		for (size_t i = 0; i < count && !moved; i++) {
-			if (stops_within(work, 0)) {
-				return ICP_EOK;
-			}
-			ret = apply(work, &commits[i], &moved, diag);
+	int ret = ICP_EOK;
+	while (!stops_within(work, 0) && (ret = plan(work, commits, &count, diag)) == ICP_EOK &&
+		count > 0) {
+		bool applied = true;
+		for (size_t i = 0; i < count && applied && !stops_within(work, 0); i++) {
+			ret = apply(work, &commits[i], &applied, diag);
 			if (ret != ICP_EOK) {
 				return ret;
 			}
@@ -262,5 +285,6 @@ int icp_follow(const icp_follow_job_t *job, icp_follow_result_t *result, icp_dia
 	}
 	icp_pg_close(work.pg);
 	/* What was waited for, and then was not, is no failure. */
-	return ret == ICP_ESYS && stops_within(&work, 0) ? ICP_EOK : ret;
+	bool waited = ret == ICP_ESYS || ret == ICP_EBUSY;
+	return waited && stops_within(&work, 0) ? ICP_EOK : ret;
 }

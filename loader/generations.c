@@ -104,7 +104,7 @@ static int take_lock(
 		return icp_fail(diag, ICP_EBUSY, "%s/%s: %s", generations->store, LOCK_NAME,
 			icp_strerror(ICP_EBUSY));
 	}
-	notice("another loader holds the store, waiting for it");
+	notice(ICP_LOCK_AWAITED);
 	while (flock(generations->lock, LOCK_EX) != 0) {
 		if (errno != EINTR) {
 			return failed(generations, LOCK_NAME, diag);

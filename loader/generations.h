@@ -16,6 +16,8 @@
 #include "core/owner.h"
 #include "core/store.h"
 
+#define ICP_LOCK_AWAITED "another loader holds the store, waiting for it"
+
 /*! Takes one line for the operator about what is no failure. */
 typedef void (*icp_notice_t)(const char *line);
 

@@ -2,15 +2,17 @@
 """icpgate-load follow: changes of a PostgreSQL database, applied as they are committed."""
 
 import fcntl
+import os
 import random
 import signal
 import subprocess
 import threading
+from pathlib import Path
 
 import pytest
 
 from loads import Loads, by_file
-from operator_tool import DEADLINE, LOADER, NUMBER, wait_until
+from operator_tool import DEADLINE, LOADER, NUMBER, run, wait_until
 
 PERMITTING = {"filed", "changing"}
 # In far less than the heartbeat (HEARTBEAT_MS of loader/follow.c, 60 s), by which it also looks.
@@ -344,6 +346,32 @@ def test_another_loader_holds_the_store(filings, follower):
         assert follower.status()["sequence"] == 0
     assert follower.process.wait(DEADLINE) == 0
     follower.agrees()
+
+
+def test_sigterm_ends_it_while_another_loader_holds_the_store(filings, follower):
+    filings.filed("a.cn")
+    with open(follower.store / "lock", "rb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        follower.start()
+        follower.says("another loader holds the store, waiting for it\n")
+        assert follower.stop() == 0
+    assert follower.messages().count("\n") == 1
+    assert follower.status()["sequence"] == 0
+    assert follower.once().returncode == 0
+    follower.agrees()
+
+
+def test_sigterm_as_it_locks_the_store(tmp_path, filings, follower):
+    """No delta is applied any more."""
+    library = tmp_path / "stop_shim.so"
+    source = Path(__file__).with_name("stop_shim.c")
+    subprocess.run(["cc", "-D_GNU_SOURCE", "-shared", "-fPIC", "-O1", "-o", library, source], check=True)
+    filings.filed("a.cn")
+    preload = f"{os.environ.get('ICP_PRELOAD', '')} {library}".strip()
+    done = run(LOADER, "--store", follower.store, "follow", "--from", filings.conninfo(),
+               env={"LD_PRELOAD": preload})
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert follower.status()["sequence"] == 0
 
 
 def test_without_a_store_or_a_server(tmp_path, filings):
