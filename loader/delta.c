@@ -8,6 +8,7 @@
 #include "loader/feed.h"
 #include "loader/manifest.h"
 #include "loader/renew.h"
+#include "loader/text.h"
 #include "loader/watch.h"
 
 static int open_update(icp_delta_t *delta, icp_diag_t *diag)
@@ -245,10 +246,12 @@ static int load_input(icp_delta_t *delta, input_t *input, icp_delta_result_t *re
 	if (ret != ICP_EOK) {
 		return ret;
 	}
+	char source[ICP_SOURCE_MAX];
+	icp_text_escape(source, sizeof source, basename(input->path));
 	const icp_update_delta_t what = {
 		.sequence = input->manifest.sequence,
 		.as_of = input->manifest.as_of,
-		.source = basename(input->path),
+		.source = source,
 	};
 	return icp_delta_apply(delta, input->changes, &what, result, diag);
 }

@@ -10,6 +10,7 @@
 #include "loader/index.h"
 #include "loader/manifest.h"
 #include "loader/reread.h"
+#include "loader/text.h"
 #include "loader/update.h"
 #include "loader/writer.h"
 
@@ -145,7 +146,7 @@ static int plan(work_t *work, icp_diag_t *diag)
 		.nodes = work->counts.nodes,
 	};
 	work->info.base = work->info.sequence;
-	snprintf(work->info.source, sizeof work->info.source, "%s", basename(work->job->feed));
+	icp_text_escape(work->info.source, sizeof work->info.source, basename(work->job->feed));
 	if (work->info.sequence < base->base) {
 		return icp_fail(diag, ICP_EGUARD,
 			"%s: sequence %" PRIu64 " is older than %" PRIu64

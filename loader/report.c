@@ -2,9 +2,10 @@
 #include "loader/report.h"
 
 #include <inttypes.h>
-#include <string.h>
+#include <limits.h>
 
 #include "core/time.h"
+#include "loader/text.h"
 
 #define SIZE_TEXT_MAX 32
 
@@ -81,10 +82,12 @@ int icp_report_full(const icp_full_result_t *result, double seconds, bool json, 
 int icp_report_delta(const icp_delta_result_t *result, const char *feed, bool json, FILE *out)
 {
 	const icp_store_info_t *info = &result->info;
+	char shown[PATH_MAX];
+	icp_text_escape(shown, sizeof shown, feed);
 	if (json) {
 		return print_json(
-			json_pack("{s:s%, s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "feed", feed,
-				strlen(feed), "skipped", result->skipped, "generation",
+			json_pack("{s:s, s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "feed", shown,
+				"skipped", result->skipped, "generation",
 				(json_int_t)info->generation, "sequence",
 				(json_int_t)info->sequence, "rows", (json_int_t)info->rows,
 				"changes", (json_int_t)result->changes, "pairs",
@@ -93,14 +96,15 @@ int icp_report_delta(const icp_delta_result_t *result, const char *feed, bool js
 			out);
 	}
 	if (result->skipped) {
-		fprintf(out, "%s: applied before, the sequence is %" PRIu64 "\n", feed,
+		fprintf(out, "%s: applied before, the sequence is %" PRIu64 "\n", shown,
 			info->sequence);
 		return ICP_EOK;
 	}
 	fprintf(out,
 		"%s: sequence %" PRIu64 ", %" PRIu64 " changes, %" PRIu64 " pairs differ, %" PRIu64
 		" permissions gained, %" PRIu64 " lost\n",
-		feed, info->sequence, result->changes, result->pairs, result->gained, result->lost);
+		shown, info->sequence, result->changes, result->pairs, result->gained,
+		result->lost);
 	return ICP_EOK;
 }
 
@@ -182,18 +186,20 @@ static json_t *readers_json(const icp_status_t *status)
 static json_t *current_json(const icp_status_t *status, int64_t now)
 {
 	const icp_store_info_t *info = &status->info;
+	char source[ICP_SOURCE_MAX];
 	if (status->code != ICP_EOK) {
 		return json_pack("{s:s}", "error",
 			status->diag.text[0] != '\0' ? status->diag.text
 						     : icp_strerror(status->code));
 	}
+	/* A loader of before may have written it as it was given. */
+	icp_text_escape(source, sizeof source, info->source);
 	return json_pack("{s:I, s:I, s:I, s:o, s:o, s:s, s:I, s:I, s:I, s:I, s:o}", "generation",
 		(json_int_t)info->generation, "sequence", (json_int_t)info->sequence, "base",
 		(json_int_t)info->base, "as_of", icp_report_time(info->as_of), "created_at",
-		icp_report_time(info->created_at), "source", info->source, "rows",
-		(json_int_t)info->rows, "nodes", (json_int_t)info->nodes, "age",
-		(json_int_t)icp_status_age(status, now), "size", (json_int_t)status->size,
-		"readers", readers_json(status));
+		icp_report_time(info->created_at), "source", source, "rows", (json_int_t)info->rows,
+		"nodes", (json_int_t)info->nodes, "age", (json_int_t)icp_status_age(status, now),
+		"size", (json_int_t)status->size, "readers", readers_json(status));
 }
 
 static void print_current(const icp_status_t *status, int64_t now, FILE *out)
@@ -203,6 +209,8 @@ static void print_current(const icp_status_t *status, int64_t now, FILE *out)
 	char age_text[SIZE_TEXT_MAX];
 	char as_of[ICP_TIME_TEXT_MAX];
 	char created[ICP_TIME_TEXT_MAX];
+	char source[ICP_SOURCE_MAX];
+	icp_text_escape(source, sizeof source, info->source);
 	size_format(status->size, size);
 	age_format(icp_status_age(status, now), age_text);
 	icp_time_format(info->as_of, as_of);
@@ -218,7 +226,7 @@ static void print_current(const icp_status_t *status, int64_t now, FILE *out)
 		"nodes       %" PRIu64 "\n"
 		"size        %s\n"
 		"readers     %u, %u of them with an old snapshot\n",
-		info->generation, info->sequence, info->base, info->source,
+		info->generation, info->sequence, info->base, source,
 		as_of[0] != '\0' ? as_of : "not known", created, age_text, info->rows, info->nodes,
 		size, status->readers.slots, status->readers.stale);
 }

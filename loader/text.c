@@ -71,9 +71,27 @@ bool icp_text_has_control(const char *text, size_t length)
 	return false;
 }
 
-void icp_text_show(char shown[ICP_SHOWN_TEXT_MAX], const char *text, size_t length)
+/*! A character as it is shown. */
+typedef struct {
+	char text[4];
+	size_t length;
+	size_t taken; /*!< Octets of it that this shows. */
+} shown_t;
+
+static shown_t show(const uint8_t *octets, size_t length)
 {
 	static const char digits[] = "0123456789abcdef";
+	size_t size = character_size(octets, length);
+	shown_t shown = {.length = size, .taken = size};
+	if (size > 0 && !is_control(octets)) {
+		memcpy(shown.text, octets, size);
+		return shown;
+	}
+	return (shown_t){{'\\', 'x', digits[octets[0] >> 4], digits[octets[0] & 0xf]}, 4, 1};
+}
+
+void icp_text_show(char shown[ICP_SHOWN_TEXT_MAX], const char *text, size_t length)
+{
 	const uint8_t *octets = (const uint8_t *)text;
 	char *out = shown;
 	size_t at = 0;
@@ -89,19 +107,30 @@ void icp_text_show(char shown[ICP_SHOWN_TEXT_MAX], const char *text, size_t leng
 			out += 3;
 			break;
 		}
-		if (size > 0 && !is_control(octets + at)) {
-			memcpy(out, octets + at, size);
-			out += size;
-			at += size;
-			continue;
-		}
-		*out++ = '\\';
-		*out++ = 'x';
-		*out++ = digits[octets[at] >> 4];
-		*out++ = digits[octets[at] & 0xf];
-		at++;
+		shown_t one = show(octets + at, length - at);
+		memcpy(out, one.text, one.length);
+		out += one.length;
+		at += one.taken;
 	}
 	*out = '\0';
+}
+
+void icp_text_escape(char *escaped, size_t room, const char *text)
+{
+	const uint8_t *octets = (const uint8_t *)text;
+	size_t left = strlen(text);
+	while (left > 0) {
+		shown_t one = show(octets, left);
+		if (one.length >= room) {
+			break;
+		}
+		memcpy(escaped, one.text, one.length);
+		escaped += one.length;
+		room -= one.length;
+		octets += one.taken;
+		left -= one.taken;
+	}
+	*escaped = '\0';
 }
 
 void icp_text_quote(char *quoted, const char *word)

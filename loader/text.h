@@ -25,6 +25,12 @@ bool icp_text_has_control(const char *text, size_t length);
 void icp_text_show(char shown[ICP_SHOWN_TEXT_MAX], const char *text, size_t length);
 
 /*!
+ * \brief A name, or a path, for a terminal, a file or JSON: escaped so, but cut only where there is
+ *        no more room.
+ */
+void icp_text_escape(char *escaped, size_t room, const char *text);
+
+/*!
  * \brief A word that a shell takes as it is: in single quotes, if it needs any.
  * \param quoted  with room for ICP_TEXT_QUOTED_MAX of the word's octets
  * \param word    not empty, without control characters

@@ -11,7 +11,7 @@ import subprocess
 
 import pytest
 
-from operator_tool import COLUMNS, ICPGATE, LOADER, NUMBER, wait_until
+from operator_tool import COLUMNS, ICPGATE, LOADER, NUMBER, run, wait_until
 
 HEADER = ",".join(COLUMNS) + "\n"
 
@@ -50,11 +50,11 @@ class Site:
     def status(self):
         return json.loads(self.run("status", "--json").stdout)
 
-    def delta(self, sequence, lines, *arguments):
+    def delta(self, sequence, lines, *arguments, name="d.csv"):
         text = f"op,{HEADER}" + "".join(f"upsert,{each}" for each in lines)
-        feed = self.feed.with_name("d.csv")
+        feed = self.feed.with_name(name)
         feed.write_text(text, encoding="utf-8")
-        feed.with_name("d.csv.json").write_text(json.dumps({
+        feed.with_name(f"{name}.json").write_text(json.dumps({
             "kind": "delta", "sequence": sequence, "as_of": "2026-11-23T02:00:00+08:00",
             "rows": len(lines), "sha256": hashlib.sha256(text.encode()).hexdigest()}),
             encoding="utf-8")
@@ -88,6 +88,25 @@ def test_status_in_text(site):
     site.full()
     text = site.run("status").stdout
     assert "generation  1\n" in text and "sequence    7, full feed 7\n" in text
+
+
+def test_names_that_no_terminal_bears(site):
+    """Nor does JSON."""
+    name, shown = os.fsdecode(b"\xff\x1b[31m\n.csv"), r"\xff\x1b[31m\x0a.csv"
+    site.write(line("a.cn"))
+    site.feed = site.feed.rename(site.feed.with_name(name))
+    done = site.full("--no-manifest", "--json")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert json.loads(done.stdout)["rows"] == 1 and site.status()["source"] == shown
+    delta = site.delta(1, [line("b.cn")], "--json", name=f"d{name}")
+    assert (delta.returncode, delta.stderr) == (0, "")
+    assert json.loads(delta.stdout)["feed"] == str(site.feed.with_name(f"d{shown}"))
+    assert site.status()["source"] == f"d{shown}"
+    assert f"\nsource      d{shown}\n" in site.run("status").stdout
+    again = site.delta(1, [line("b.cn")], name=f"d{name}")
+    assert again.stdout == f"{site.feed.with_name(f'd{shown}')}: applied before, the sequence is 1\n"
+    audit = run(ICPGATE, "--store", site.store, "history", "b.cn").stdout
+    assert audit.endswith(f"  d{shown}\n")
 
 
 @pytest.mark.parametrize("arguments", [[], ["full"], ["delta"], ["rollback", "x"], ["full", "a", "b"], ["-x"]])

@@ -6,6 +6,7 @@
 
 #include "loader/health.h"
 #include "loader/metrics.h"
+#include "loader/report.h"
 #include "loader/state_json.h"
 
 #define HOUR 3600
@@ -404,6 +405,38 @@ static void json_says_the_same(void **state)
 	json_decref(json);
 }
 
+static void print_status(const icp_observed_t *observed, FILE *out)
+{
+	assert_int_equal(icp_report_status(&observed->status, NOW, false, out), ICP_EOK);
+}
+
+/*! What a store holds is shown so that JSON and terminals bear it, and as it is if they do. */
+static void a_source_is_fit_to_be_shown(void **state)
+{
+	static char longest[ICP_SOURCE_MAX];
+	static const char *const sources[][2] = {
+		{"a\n\x1b[31m\xff.csv", "a\\x0a\\x1b[31m\\xff.csv"},
+		{"cut \xe4\xbe", "cut \\xe4\\xbe"},
+		{"备案.csv", "备案.csv"},
+		{longest, longest},
+	};
+	(void)state;
+	memset(longest, 'l', sizeof longest - 1);
+	for (size_t i = 0; i < sizeof sources / sizeof *sources; i++) {
+		icp_observed_t observed = all_is_well();
+		char line[2 * ICP_SOURCE_MAX];
+		snprintf(observed.status.info.source, ICP_SOURCE_MAX, "%s", sources[i][0]);
+		json_t *json = icp_observed_json(&observed);
+		const json_t *source = json_object_get(json_object_get(json, "store"), "source");
+		assert_string_equal(json_string_value(source), sources[i][1]);
+		json_decref(json);
+		snprintf(line, sizeof line, "source      %s", sources[i][1]);
+		char *text = text_of(print_status, &observed);
+		assert_line(text, line);
+		free(text);
+	}
+}
+
 static void json_of_what_is_not_known(void **state)
 {
 	(void)state;
@@ -444,6 +477,7 @@ int main(void)
 		cmocka_unit_test(health_says_what_is_wrong),
 		cmocka_unit_test(problems_add_up),
 		cmocka_unit_test(json_says_the_same),
+		cmocka_unit_test(a_source_is_fit_to_be_shown),
 		cmocka_unit_test(json_of_what_is_not_known),
 	};
 	return cmocka_run_group_tests_name("metrics", tests, NULL, NULL);
