@@ -168,7 +168,7 @@ end_all() {
 unit_tests() {
 	find build-asan -name '*.trs' -delete
 	export UBSAN_OPTIONS=print_stacktrace=1
-	bounded 1800 make -C build-asan -k check
+	bounded 5400 make -C build-asan -k check
 }
 
 threads() {
@@ -228,7 +228,7 @@ run_pytest() {
 	export ICP_UNBOUND=$unbound ICP_NSD=$nsd ICP_POSTGRES=$postgres
 	export ICP_PROMTOOL=$promtool ICP_AXE=$axe
 	export ICP_TESTBOUND=$testbound ICP_TESTDATA=$source/testdata
-	bounded 1800 /usr/bin/python3 -m pytest -q --basetemp="$results.pytest" \
+	bounded 5400 /usr/bin/python3 -m pytest -q --basetemp="$results.pytest" \
 		--junitxml="$results.xml" "$@"
 }
 
@@ -290,7 +290,7 @@ tidy() {
 	cd build
 	read -ra flags < <(make -s --eval="$print" print-flags)
 	files '*.c' >"$work/sources"
-	bounded 1800 xargs -0 -a "$work/sources" -I{} clang-tidy-14 --quiet {} -- "${flags[@]}"
+	bounded 5400 xargs -0 -a "$work/sources" -I{} clang-tidy-14 --quiet {} -- "${flags[@]}"
 }
 
 manuals() {
