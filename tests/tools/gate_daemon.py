@@ -2,6 +2,7 @@
 """icpgated with a spool, a store and a control socket of its own, and a service manager's socket that it
 notifies. Nothing listens on a network."""
 
+import fcntl
 import json
 import os
 import shutil
@@ -9,7 +10,7 @@ import signal
 import socket
 import subprocess
 import tempfile
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from commands import write_config
@@ -158,6 +159,14 @@ class Daemon:
     def loader(self, word=""):
         """Waits for it."""
         return wait_until(lambda: self.find_loader(word), self.log)
+
+    @contextmanager
+    def loads_held(self):
+        """No load comes to its end before this does, so that it is there however late this process looks
+        for it. There must be a store."""
+        with open(self.store.path / "lock", "rb") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
 
     def log(self):
         return self.log_path.read_text(encoding="utf-8", errors="replace")

@@ -163,17 +163,18 @@ def test_a_client_that_does_not_read(daemon):
 
 
 def test_two_wait_for_one_load(daemon):
-    state = {row.key: row for row in (filed(f"d{n}.cn") for n in range(30_000))}
     daemon.ctl("pause")
-    name = daemon.full({**state, **state_of("a.cn")}, 2, "f.csv")
+    name = daemon.full(state_of("a.cn", "b.cn"), 2, "f.csv")
     request = json.dumps({"command": "load", "feed": name}).encode() + b"\n"
     clients = []
-    for _ in range(2):
-        client = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        client.settimeout(60)
-        client.connect(daemon.settings["control"])
-        client.sendall(request)
-        clients.append(client)
+    with daemon.loads_held():
+        for _ in range(2):
+            client = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            client.settimeout(60)
+            client.connect(daemon.settings["control"])
+            client.sendall(request)
+            clients.append(client)
+        daemon.says(f": load {name}", 2)
     for client in clients:
         assert json.loads(client.makefile("rb").readline())["ok"] is True
         client.close()
@@ -196,22 +197,20 @@ def test_an_order_outlasts_a_failure(daemon):
 
 def test_a_feed_that_is_taken_away(daemon):
     """Who waits for it is told so."""
-    state = {row.key: row for row in (filed(f"d{n}.cn") for n in range(60_000))}
     daemon.ctl("pause")
-    first = daemon.full({**state, **state_of("a.cn")}, 2, "f.csv")
-    other = daemon.full({**state, **state_of("a.cn")}, 3, "g.csv")
+    first = daemon.full(state_of("a.cn"), 2, "f.csv")
+    other = daemon.full(state_of("a.cn"), 3, "g.csv")
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client, \
             socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as waiter:
         for each in (client, waiter):
             each.settimeout(60)
             each.connect(daemon.settings["control"])
-        client.sendall(json.dumps({"command": "load", "feed": first}).encode() + b"\n")
-        child = daemon.loader()
-        os.kill(child, signal.SIGSTOP)
-        waiter.sendall(json.dumps({"command": "load", "feed": other}).encode() + b"\n")
-        daemon.says(f": load {other}")
-        (daemon.spool / f"{other}.json").unlink()
-        os.kill(child, signal.SIGCONT)
+        with daemon.loads_held():
+            client.sendall(json.dumps({"command": "load", "feed": first}).encode() + b"\n")
+            daemon.loader()
+            waiter.sendall(json.dumps({"command": "load", "feed": other}).encode() + b"\n")
+            daemon.says(f": load {other}")
+            (daemon.spool / f"{other}.json").unlink()
         assert json.loads(client.makefile("rb").readline())["ok"] is True
         assert "taken away" in json.loads(waiter.makefile("rb").readline())["error"]
 

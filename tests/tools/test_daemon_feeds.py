@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """icpgated: what becomes of feeds that are dropped into its spool."""
 
-import fcntl
 import json
 import os
 import random
@@ -195,10 +194,10 @@ def test_a_link_put_there_late(daemon):
         assert done.returncode == 3 and "symbolic links" in done.stderr, done.stderr
         link.unlink()
         (daemon.outside / f"one-{plain}").unlink()
-    state = {row.key: row for row in (filed(f"d{n}.cn") for n in range(50_000))}
-    daemon.full({**state, **state_of("a.cn")}, 2, "f.csv")
-    loader = daemon.loader("full")
-    assert b"--no-links" in Path(f"/proc/{loader}/cmdline").read_bytes().split(b"\0")
+    with daemon.loads_held():
+        daemon.full(state_of("a.cn"), 2, "f.csv")
+        loader = daemon.loader("full")
+        assert b"--no-links" in Path(f"/proc/{loader}/cmdline").read_bytes().split(b"\0")
     daemon.ends_in("done", "f.csv")
     assert daemon.store.load("delta", daemon.outside / "feed.csv").returncode == 0
 
@@ -235,9 +234,7 @@ def test_huge(daemon):
     """A hundred thousand rows; the daemon answers while they are loaded."""
     state = {row.key: row for row in (filed(f"d{n}.cn") for n in range(100_000))}
     path = daemon.feeds.full({**state, **state_of("a.cn")}, 2, "huge.csv")
-    # The load can't end before its answer is seen.
-    with open(daemon.store.path / "lock", "rb") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with daemon.loads_held():
         daemon.drop(path)
         wait_until(lambda: (daemon.status()["loading"] or {}).get("feed") == "huge.csv", daemon.log)
     daemon.ends_in("done", "huge.csv")
@@ -349,13 +346,11 @@ def test_another_directory_in_its_place(daemon):
     daemon.ends_in("done", daemon.delta(upsert("b.cn"), 2))
 
 
-def test_crash_of_the_loader(make_daemon):
+def test_crash_of_the_loader(daemon):
     """The daemon outlives it, and tries again."""
-    daemon = make_daemon()
-    daemon.start()
-    path = daemon.feeds.full(state_of(*(f"d{n}.cn" for n in range(50_000))), 1, "f.csv")
-    daemon.drop(path)
-    os.kill(daemon.loader(), CRASH)
+    with daemon.loads_held():
+        daemon.full(state_of("a.cn", "b.cn"), 2, "f.csv")
+        os.kill(daemon.loader(), CRASH)
     daemon.says(f"ended by signal {CRASH:d}")
     daemon.ends_in("done", "f.csv")
     assert daemon.status()["loads"]["full"]["crashed"] == 1
@@ -363,14 +358,14 @@ def test_crash_of_the_loader(make_daemon):
 
 def test_a_feed_that_always_crashes_the_loader(daemon):
     """By all appearance it is the feed: after five times in a row it is rejected."""
-    name = daemon.feeds.full(state_of(*(f"d{n}.cn" for n in range(50_000))), 2, "f.csv")
     daemon.ctl("pause")
-    name = daemon.drop(name)
+    name = daemon.full(state_of("a.cn", "b.cn"), 2, "f.csv")
     for crashes in range(1, 6):
         # An order, so that nobody waits for another try.
-        order = subprocess.Popen([*daemon.ctl_command(), "load", name], stdout=subprocess.DEVNULL,
-                                 stderr=subprocess.PIPE, encoding="utf-8")
-        os.kill(daemon.loader(), CRASH)
+        with daemon.loads_held():
+            order = subprocess.Popen([*daemon.ctl_command(), "load", name], stdout=subprocess.DEVNULL,
+                                     stderr=subprocess.PIPE, encoding="utf-8")
+            os.kill(daemon.loader(), CRASH)
         said = order.communicate(timeout=60)[1]
         assert order.returncode == 4 and f"ended by signal {CRASH:d}" in said, said
         assert daemon.status()["loads"]["full"]["crashed"] == crashes
