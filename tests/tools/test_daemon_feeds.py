@@ -328,9 +328,10 @@ def test_rejected_unseen(daemon):
     (daemon.spool / "json.csv.json").write_text('{"kind": "delta", "seq', encoding="utf-8")
     two = daemon.delta(upsert("b.cn"), 2, "two.csv")
     daemon.ends_in("done", two)
+    # The manifest last: nothing is done about the others without it.
+    (daemon.spool / "more.csv.gz").write_bytes(b"")
     for end in ("", ".json"):
         shutil.copy(daemon.spool / "done" / f"{two}{end}", daemon.spool / f"more.csv{end}")
-    (daemon.spool / "more.csv.gz").write_bytes(b"")
     daemon.ends_in("rejected", "json.csv")
     wait_until(lambda: (daemon.spool / "rejected" / "more.csv.json").exists(), daemon.log)
     status = daemon.status()
