@@ -226,7 +226,7 @@ def test_many(daemon):
     """All at once, by one rename of each file."""
     for sequence in range(MANY + 1, 1, -1):
         daemon.delta(upsert(f"d{sequence}.cn"), sequence, f"{sequence}.csv")
-    wait_until(daemon.is_empty, daemon.log)
+    wait_until(daemon.is_empty, daemon.log, 300)
     assert daemon.sequence() == MANY + 1 and len(daemon.names("done")) == MANY + 1
 
 

@@ -69,7 +69,7 @@ class World:
 
     def check(self):
         daemon = self.daemon
-        wait_until(daemon.is_empty, lambda: f"the spool is empty:\n{daemon.log()[-3000:]}")
+        wait_until(daemon.is_empty, lambda: f"the spool is empty:\n{daemon.log()[-3000:]}", 300)
         assert daemon.names("done") == sorted(self.good)
         assert daemon.names("rejected") == sorted(self.bad)
         for place, names in (("done", self.good), ("rejected", self.bad)):
