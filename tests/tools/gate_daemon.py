@@ -5,11 +5,13 @@ notifies. Nothing listens on a network."""
 import fcntl
 import json
 import os
+import select
 import shutil
 import signal
 import socket
 import subprocess
 import tempfile
+import threading
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -77,6 +79,10 @@ class Daemon:
         self.manager = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.manager.bind(str(self.outside / "notify"))
         self.manager.setblocking(False)
+        self.receiving = threading.Lock()
+        self.closed = False
+        self.receiver = threading.Thread(target=self.receive, daemon=True)
+        self.receiver.start()
 
     def configure(self, rectify_overdue="pass", **changes):
         """changes: in the section daemon; they stay"""
@@ -109,11 +115,18 @@ class Daemon:
 
     def told(self):
         """What the service manager was told since the last start, line by line."""
-        while True:
-            try:
-                self.messages += self.manager.recv(4096).decode().splitlines()
-            except BlockingIOError:
-                return self.messages
+        with self.receiving:
+            while True:
+                try:
+                    self.messages += self.manager.recv(4096).decode().splitlines()
+                except BlockingIOError:
+                    return self.messages
+
+    def receive(self):
+        """A socket holds ten messages, and the daemon lets go what does not fit."""
+        while not self.closed:
+            select.select([self.manager], [], [])
+            self.told()
 
     def kill(self):
         """As nothing can prevent."""
@@ -139,6 +152,9 @@ class Daemon:
         finally:
             if self.process is not None and self.process.poll() is None:
                 self.kill()
+            self.closed = True
+            self.manager.shutdown(socket.SHUT_RD)
+            self.receiver.join()
             self.manager.close()
             shutil.rmtree(self.outside, ignore_errors=True)
             if self.own:
