@@ -7,7 +7,7 @@ import os
 
 import pytest
 
-from crash_scenes import LONG, STEPS, calls_of, make_scene, some
+from crash_scenes import LONG, STEPS, calls_of, make_scene, of_one_day, some
 from feeds import DONE, FAILED, Delta, check_audit, check_files, take_step
 
 ERRORS = {"EIO": errno.EIO, "ENOSPC": errno.ENOSPC, "short": None}
@@ -109,6 +109,7 @@ def check_failure(scene, shim, calls, number, how, on):
 
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("name", STEPS)
+@of_one_day
 def test_every_call_fails(name, way, commands, tmp_path, shim):
     scene = make_scene(commands, tmp_path, name)
     ends = {DONE: 0, FAILED: 0}

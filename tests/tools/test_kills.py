@@ -5,7 +5,7 @@ after the one before it, as far as files go; a long run does both.)"""
 
 import pytest
 
-from crash_scenes import LONG, STEPS, STRIDE, calls_of, held_open, make_scene, some
+from crash_scenes import LONG, STEPS, STRIDE, calls_of, held_open, make_scene, of_one_day, some
 from feeds import FAILED, KILLED, Rollback, check_audit, check_files, take_step
 
 # At least so many in all scenes together.
@@ -30,6 +30,7 @@ def kill(scene, shim, number, how):
 
 
 @pytest.mark.parametrize("name", STEPS)
+@of_one_day
 def test_killed_at_every_call(name, commands, tmp_path, shim):
     scene = make_scene(commands, tmp_path, name)
     calls = len(calls_of(scene, shim))
@@ -57,6 +58,7 @@ def shim_call(scene, shim, number):
     return shim.calls()[number - 1]
 
 
+@of_one_day
 def test_a_number_is_left_out(commands, tmp_path, shim):
     """The first load is killed between the renaming of its generation and the link to it. Without a link
     nobody knows whether one that is whole was current, so the next load leaves it alone and takes the next
@@ -98,6 +100,7 @@ def left_pending(scene, shim, calls):
 
 
 @pytest.mark.parametrize("name", ["first full", "full", "delta", "rollback"])
+@of_one_day
 def test_the_loader_that_finishes_is_killed_too(name, commands, tmp_path, shim):
     """Where the first kill leaves a change of the log pending, the next loader is killed at each of
     its calls as well, and the third one finishes. After the first feed there is nothing to go
@@ -123,6 +126,7 @@ def test_the_loader_that_finishes_is_killed_too(name, commands, tmp_path, shim):
 
 
 @pytest.mark.parametrize("name", ["delta", "full", "deltas"])
+@of_one_day
 def test_killed_while_a_reader_has_it_open(name, commands, tmp_path, shim):
     """LMDB's readers then go by a number in the lock file, which is written after the commit is: a
     commit of which it does not tell is one all the same."""

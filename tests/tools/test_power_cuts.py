@@ -5,7 +5,7 @@ left is the old state or the new one, whole, and after the end the new one."""
 
 import pytest
 
-from crash_scenes import LONG, STEPS, calls_of, make_scene, some
+from crash_scenes import LONG, STEPS, calls_of, make_scene, of_one_day, some
 from feeds import KILLED, check_audit, check_files, take_step
 
 WAYS = ["cut", "cut-data", "cut-names"]
@@ -24,6 +24,7 @@ def check_cut(scene, shim, number, way):
 
 
 @pytest.mark.parametrize("name", STEPS)
+@of_one_day
 def test_power_fails_at_every_call(name, commands, tmp_path, shim):
     scene = make_scene(commands, tmp_path, name)
     calls = [*calls_of(scene, shim), ("end", "")]
