@@ -20,7 +20,7 @@ RULES = ROOT / "conf" / "prometheus" / "icpgate.rules.yml"
 RULES_TEST = ROOT / "tests" / "tools" / "icpgate.rules.test.yml"
 START_SECONDS = 60
 # What Grafana puts in place of its variables.
-VARIABLES = {"$job": "icpgate", "$instance": ".*", "$__rate_interval": "5s"}
+VARIABLES = {"$job": "icpgate", "$instance": ".*", "$__rate_interval": "1m"}
 
 
 def promtool():
@@ -93,14 +93,15 @@ def series_of(scrape):
 
 
 class Prometheus(Server):
-    """A real one, that scrapes one port once a second and knows our rules."""
+    """A real one, that scrapes one port every two seconds, which is what a scrape may take, and knows our
+    rules."""
 
     def __init__(self, directory, target, program):
         self.address = "127.0.0.1"
         self.port = free_port()
         conf = directory / "prometheus.yml"
         conf.write_text(yaml.safe_dump({
-            "global": {"scrape_interval": "1s", "evaluation_interval": "1s"},
+            "global": {"scrape_interval": "2s", "evaluation_interval": "1s"},
             "rule_files": [str(RULES)],
             "scrape_configs": [{"job_name": "icpgate",
                                 "static_configs": [{"targets": [f"127.0.0.1:{target}"]}]}],

@@ -220,6 +220,8 @@ class DaemonStorm(StormWorld):
             path, sequence = self.make_full(rows)
             self.huge = path.name
             self.drop_whole(path, sequence)
+            if self.crashes >= CRASHES:
+                self.kill_daemon()
             self.run_daemon()
             while not killed and not self.daemon.is_in("done", self.huge):
                 killed = self.kill_child(1, age)
@@ -262,7 +264,7 @@ class DaemonStorm(StormWorld):
         what = self.random.random()
         if what < 0.6 and self.crashes < CRASHES:
             self.kill_child(*((1, 0.25) if SLOW else (0.2, 0.05)))
-        if what > 0.4 or self.crashes == CRASHES:
+        if what > 0.4 or self.crashes >= CRASHES:
             self.kill_daemon()
 
     def run_daemon(self):
