@@ -136,22 +136,29 @@ def test_what_the_clock_changes_is_seen_at_the_second(start_world, what):
     """With nothing changed in the store: no lease is granted, and no refusal remembered, beyond it."""
     columns, before, after = AT_THE_SECOND[what]
 
-    def is_so(response, reason):
+    def is_so(name, reason):
+        response = world.ask(name)
         if reason is None:
             return addresses(response) == [OURS]
         return addresses(response) == [BLOCK4] and ede(response)[1].startswith(
-            f"{reason} switch.cn;"
+            f"{reason} {name};"
         )
 
+    def is_seen_before(name, at):
+        """Not where this machine was so slow that the second has come."""
+        world.site.add(row(name, **columns(at)))
+        wait_until(lambda: is_so(name, before) or time.time() >= at, 60, f"before {what}")
+        return is_so(name, before) and time.time() < at - 0.1
+
+    margins = (6, 12, 24, 48)
+    cn = [f"switch{margin} A {OURS}" for margin in margins]
     changes = {"lease": 60, "rectify_overdue": "block"}
-    with start_world(cn=CN, changes=changes) as world:
-        at = int(time.time()) + 6
-        world.site.add(row("switch.cn", **columns(at)))
-        wait_until(
-            lambda: is_so(world.ask("switch.cn"), before), LOOK + SLACK, f"before {what}"
-        )
-        assert is_so(world.ask("switch.cn"), before)
-        assert time.time() < at - 0.1, "the machine is too slow for this test"
-        wait_until(lambda: time.time() >= at, 10, "the second")
-        response = world.ask("switch.cn")
-        assert is_so(response, after), response
+    with start_world(cn=cn, changes=changes) as world:
+        for margin in margins:
+            name, at = f"switch{margin}.cn", int(time.time()) + margin
+            if is_seen_before(name, at):
+                break
+        else:
+            pytest.fail(f"not seen before {what}, or the machine is too slow")
+        wait_until(lambda: time.time() >= at, 60, "the second")
+        assert is_so(name, after), world.ask(name)
