@@ -29,6 +29,12 @@ def make_full_daemon(commands, tmp_path):
         disk.close()
 
 
+def fill(daemon):
+    """When it has done what it was at: a file that goes makes room."""
+    daemon.status()
+    daemon.disk.leave(0)
+
+
 def test_a_full_disk(full_daemon):
     daemon = full_daemon
     daemon.start()
@@ -63,7 +69,7 @@ def test_pauses_on_a_full_disk(full_daemon):
     """They hold at once, and beyond the end of the daemon when there is room again."""
     daemon = full_daemon
     daemon.start()
-    daemon.disk.leave(0)
+    fill(daemon)
     assert "ends with the daemon: make room in the spool" in daemon.ctl("pause")
     assert daemon.status()["paused"] == "operator"
     assert not (daemon.spool / ".paused").exists()
@@ -89,7 +95,7 @@ def test_back_on_a_full_disk(full_daemon):
     filler = {row.key: row for row in (filed(f"x{n}.cn") for n in range(800))}
     daemon.ends_in("done", daemon.full({**state, **filler}, 1, "first.csv"))
     daemon.ends_in("done", daemon.full({**state, **filler, **state_of("wrong.cn")}, 2, "wrong.csv"))
-    daemon.disk.leave(0)
+    fill(daemon)
     text = daemon.ctl("rollback", expect=4)
     assert "No space left on device" in text and "ends with the daemon" in text
     assert daemon.status()["paused"] == "rollback"
@@ -110,7 +116,7 @@ def test_back_where_the_spool_is_full(full_daemon, paused):
     if paused:
         # By an operator; that is written down.
         daemon.ctl("pause")
-    daemon.disk.leave(0)
+    fill(daemon)
     text = daemon.ctl("rollback")
     assert "generation 1 is current again" in text and ("ends with the daemon" in text) is not paused
     assert daemon.status()["paused"] == "rollback"
