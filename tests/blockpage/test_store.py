@@ -20,7 +20,7 @@ def code(page, host):
 
 
 def soon(page, host, wanted):
-    wait_until(lambda: code(page, host) == wanted, 10, f"{host}: {wanted}")
+    wait_until(lambda: code(page, host) == wanted, 60, f"{host}: {wanted}")
 
 
 def test_a_delta_is_seen_at_once(make_page):

@@ -13,7 +13,7 @@ from asker import Asker, Rounds
 from feeds import DONE, Delta, FeedWriter, Full, Model, Row, Store, take_step
 from harness import Nsd, Unbound, start, wait_until
 from lmdb_pages import PageFile
-from world import ABROAD, BLOCK4, LOOK, OURS, Site, addresses, ede, zone
+from world import ABROAD, BLOCK4, OURS, Site, addresses, ede, zone
 
 ENTITY = "京ICP备11018762号"
 # What decides on a name: provider and status of its row, and the reason that follows.
@@ -35,8 +35,8 @@ FOREIGN = [f"far{n}.abroad.cn" for n in range(10)]
 CN = [f"* A {OURS}", f"*.abroad A {ABROAD}"]
 DELTAS = 3
 TAKEN = "new generation in use"
-# To open a new generation a busy machine may need that much longer than the module's look.
-PATIENCE = LOOK + 4
+# To open a new generation a busy machine may need much longer than the module's look.
+PATIENCE = 20
 
 
 def make_state():

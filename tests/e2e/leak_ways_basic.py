@@ -194,7 +194,7 @@ def data_held_back(probe):
         pending = [
             probe.send(name, thread=thread, cd=cd) for cd in (False, True) for thread in probe.threads
         ]
-        wait_until(relay.held, 3, "an answer is held back")
+        wait_until(relay.held, 20, "an answer is held back")
         assert not any(each.is_answered() for each in pending)
         pending.append(probe.send(name, via="snoop", rd=False))
         relay.release()
@@ -224,9 +224,9 @@ def keys_held_back(probe):
         for name in ("cold", "chain")
         for do in (False, True)
     ]
-    wait_until(relay.held, 3, "a DNSKEY is held back")
+    wait_until(relay.held, 20, "a DNSKEY is held back")
     chain = (probe.way.full_name("chain"), "A")
-    wait_until(lambda: chain in relay.asked, 3, "chain is asked for")
+    wait_until(lambda: chain in relay.asked, 20, "chain is asked for")
     names = ("cold", "alias", "chain", "edge.{com}.")
     others = [
         probe.send(name, thread=thread, cd=True, do=do)

@@ -82,7 +82,7 @@ def reload(probe, command="reload"):
     unbound = probe.world.unbound
     starts = unbound.log.count("start of service")
     control(probe, command)
-    wait_until(lambda: unbound.log.count("start of service") > starts, 10, "it is up again")
+    wait_until(lambda: unbound.log.count("start of service") > starts, 60, "it is up again")
 
     def answers():
         try:
@@ -90,7 +90,7 @@ def reload(probe, command="reload"):
         except dns.exception.Timeout:
             return None
 
-    wait_until(answers, 10, "it answers")
+    wait_until(answers, 60, "it answers")
     probe.world.sockets.close()
     probe.world.sockets = Sockets(unbound, probe.world.variant.threads)
 

@@ -218,7 +218,7 @@ def prefetch_of_the_same(probe):
             probe.expect_real("ok")
             probe.expect_real("was", addresses=[probe.address("was")])
         clock_to(probe, (number + 1) * LATE)
-    wait_until(lambda: asked_for(probe, "ok") > 1, 3, "a prefetch")
+    wait_until(lambda: asked_for(probe, "ok") > 1, 20, "a prefetch")
 
 
 @way(PREFETCH, "of a name that lost its filing, before and during it", **PREFETCHED)
@@ -230,7 +230,7 @@ def prefetch_without_filing(probe):
     relay.hold(name=probe.way.full_name("was"))
     clock_to(probe, LATE)
     probe.expect_real("was", addresses=was)
-    wait_until(relay.held, 3, "a prefetch")
+    wait_until(relay.held, 20, "a prefetch")
     assert asked_for(probe, "was") > asked
     site.remove(probe.way.full_name("was").rstrip("."))
     clock_to(probe, LATE + AFTER_LEASE)
@@ -269,7 +269,7 @@ def prefetch_of_a_move(probe):
             answers = [probe.ask(name).answer for name in names]
             return not any(ABROAD in rrset.to_text() for answer in answers for rrset in answer)
 
-        wait_until(has_moved, 3, "the prefetch brings another address")
+        wait_until(has_moved, 20, "the prefetch brings another address")
         for moment in (LATE, LATE + AFTER_LEASE, 2 * LATE, 2 * LATE + ZONE_TTL):
             clock_to(probe, moment)
             for name in names:

@@ -167,7 +167,7 @@ def addresses_of_services_fail(probe):
         for rdtype in ("HTTPS", "A")
         for cd in (False, True)
     ]
-    wait_until(relay.held, 3, "an answer is held back")
+    wait_until(relay.held, 20, "an answer is held back")
     pending.append(probe.send("held", "HTTPS", via="snoop", rd=False))
     relay.release()
     for each in pending:

@@ -61,7 +61,7 @@ def upstream_down(probe):
 def upstream_up(probe):
     """The resolver is to forget how long it had to wait. What is under way would remind it."""
     idle = "total.requestlist.current.all=0\n"
-    wait_until(lambda: idle in control(probe, "stats_noreset"), 10, "all queries have ended")
+    wait_until(lambda: idle in control(probe, "stats_noreset"), 60, "all queries have ended")
     control(probe, "set_option", "infra-cache-max-rtt:", "120000")
     control(probe, "flush_infra", "all")
     probe.world.relay.silent = False
@@ -415,8 +415,8 @@ def upstream_comes_back(probe):
         # The first to ask are served stale once more.
         for name in (comes, alias):
             address = BLOCK4 if probe.has_module else come
-            wait_until(lambda: all_say(name, address), 5, f"{name} has moved")
-        wait_until(lambda: all_say(moves, ABROAD), 5, f"{moves} has moved")
+            wait_until(lambda: all_say(name, address), 20, f"{name} has moved")
+        wait_until(lambda: all_say(moves, ABROAD), 20, f"{moves} has moved")
         for moment in (1, 2):
             clock_to(probe, EXPIRED + moment * AFTER_LEASE)
             for name in (comes, alias):

@@ -14,6 +14,7 @@ import dns.message
 import pytest
 
 from harness import (
+    ANSWER_SECONDS,
     START_SECONDS,
     HoldingRelay,
     Nsd,
@@ -29,7 +30,6 @@ from world import ABROAD, ABROAD6, OURS, OURS6, SECOND_SERVER, Site, row, zone
 # What has this address as a client may ask without recursion.
 SNOOPER = "127.0.0.3"
 SOCKETS_PER_THREAD = 8
-ANSWER_SECONDS = 5
 FIRST_SECRET = 2  # of 192.0.2.0/24; the one before it is OURS
 SECRETS = 253
 

@@ -151,7 +151,7 @@ def test_who_joins_a_query_that_waits_gets_an_answer_of_its_own_kind(world, name
             for edns in order:
                 asked[edns] = pool.submit(world.ask, name, edns=edns)
                 queries += 1
-                wait_until(lambda: counted(world, "num.queries") == queries, 5, "it waits")
+                wait_until(lambda: counted(world, "num.queries") == queries, 20, "it waits")
             assert counted(world, "requestlist.current.user") == 1
         finally:
             world.relay.release()

@@ -8,7 +8,7 @@ from feeds import Row
 from gate_daemon import state_of, upsert
 from harness import wait_until
 from site_daemon import SiteDaemon
-from world import BLOCK4, LEASE, OURS, SLACK
+from world import BLOCK4, OURS
 
 NAMES = ["filed", "late", "next", "night", "gone"]
 
@@ -33,7 +33,7 @@ def served(gate):
 
 
 def come_to(gate, *names):
-    wait_until(lambda: served(gate) == set(names), LEASE + SLACK + 10, f"served are {names}")
+    wait_until(lambda: served(gate) == set(names), 60, f"served are {names}")
 
 
 def test_a_day(gate):

@@ -187,7 +187,7 @@ def reload(world):
     restarts = world.unbound.log.count("start of service")
     world.unbound.control("reload")
     wait_until(
-        lambda: world.unbound.log.count("start of service") > restarts, 10, "it is up again"
+        lambda: world.unbound.log.count("start of service") > restarts, 60, "it is up again"
     )
 
 

@@ -8,7 +8,7 @@ import threading
 import dns.message
 import pytest
 
-from harness import wait_until
+from harness import ANSWER_SECONDS, wait_until
 from world import ABROAD, BLOCK4, OURS, addresses, row
 
 CN = [f"{name} A {OURS}" for name in ("*.unfiled", "*.filed", "steady", "dark")]
@@ -22,7 +22,7 @@ def world(start_world):
         yield world
 
 
-def ask_at_once(port, names, timeout=5):
+def ask_at_once(port, names, timeout=ANSWER_SECONDS):
     """Sends all queries before it reads any answer, each from a socket of its own, so that the
     kernel spreads them over the resolver's threads. Addresses of each, in order."""
     sockets = []
