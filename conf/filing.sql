@@ -304,19 +304,58 @@ BEGIN
 	RETURN coded;
 END $$;
 
--- The one form of all the ways to write a domain: lower case, A-labels, no trailing dot. That of
--- IDNA2008 with the mapping of UTS #46 for what people write, but no check of what may be written.
+-- Full-width letters, digits, hyphens and full stops as those of ASCII, these in lower case, and
+-- letters apart from their marks. Nothing here follows the database's locale: lower() alone would.
+CREATE FUNCTION filing.fold(domain text) RETURNS text LANGUAGE sql IMMUTABLE STRICT AS $$
+	SELECT lower(normalize(translate(domain,
+		'ＡＢＣＤＥＦＧＨＩＪＫＬＭＮＯＰＱＲＳＴＵＶＷＸＹＺａｂｃｄｅｆｇｈｉｊｋｌｍｎｏｐｑｒｓｔｕｖｗｘｙｚ０１２３４５６７８９－．。｡',
+		'abcdefghijklmnopqrstuvwxyzabcdefghijklmnopqrstuvwxyz0123456789-...'), NFD) COLLATE "C")
+$$;
+
+-- The first character of a domain that is not known here to be for the loader what it is in
+-- filing.a_labels, as U+XXXX. The loader drops some and writes others as one or two different ones,
+-- by tables of a Unicode version that the server need not have. So this is no list of those, but of
+-- letters that stay what they are in every version.
+CREATE FUNCTION filing.unmapped(domain text) RETURNS text LANGUAGE plpgsql IMMUTABLE STRICT AS $$
+DECLARE
+	other constant text := '[^\u0001-\u007f'
+		'ßæðøþđħıłŋœŧə\u0300-\u033f' -- Latin, and marks
+		'\u03b1-\u03c9' -- Greek
+		'\u0430-\u045fґғҕҗҙқҝҟҡңҥҧҩҫҭүұҳҵҷҹһҽҿӏәө' -- Cyrillic
+		'\u0561-\u0586\u10d0-\u10fa' -- Armenian, Georgian
+		'\u05d0-\u05ea\u0620-\u063f\u0641-\u0669\u066e-\u0674\u0679-\u06d3\u06d5' -- Hebrew, Arabic
+		'\u06ee-\u06fc\u06ff'
+		'\u0900-\u0963\u0966-\u096f\u0971-\u097f' -- Devanagari
+		'\u0e01-\u0e32\u0e34-\u0e3a\u0e40-\u0e4e\u0e50-\u0e59' -- Thai
+		'\u0f00\u0f0b\u0f20-\u0f29\u0f40-\u0f6c\u0f71-\u0f76\u0f78\u0f7a-\u0f84\u0f90-\u0fbc' -- Tibetan
+		'\u1810-\u1819\u1820-\u1878\ua000-\ua48c' -- Mongolian, Yi
+		'\u1100-\u1112\u1161-\u1175\u11a8-\u11c2' -- Hangul
+		'\u3041-\u309a\u309d\u309e\u30a1-\u30fe\u3105-\u312f' -- Kana, Bopomofo
+		'\u3005-\u3007\u3400-\u4dbf\u4e00-\u9fff\U00020000-\U0002ebef\U00030000-\U000323af' -- Han
+		']';
+BEGIN
+	IF filing.fold(domain) !~ other THEN
+		RETURN NULL;
+	END IF;
+	RETURN (SELECT 'U+' || upper(lpad(to_hex(ascii(letter)), greatest(4, length(to_hex(ascii(letter)))),
+			'0'))
+		FROM string_to_table(domain, NULL) WITH ORDINALITY AS letters (letter, place)
+		WHERE filing.fold(letter) ~ other ORDER BY place LIMIT 1);
+END $$;
+
+-- The one form of all the ways to write a domain: lower case, A-labels, no trailing dot. It is the
+-- loader's, which has IDNA2008 with the mapping of UTS #46, for domains without an unmapped character.
 CREATE FUNCTION filing.a_labels(domain text) RETURNS text LANGUAGE plpgsql IMMUTABLE STRICT AS $$
 BEGIN
 	IF domain ~ '[^\u0001-\u007f]' THEN
 		domain := array_to_string(array(
 			SELECT CASE WHEN label ~ '[^\u0001-\u007f]' THEN 'xn--' || filing.punycode(label)
 			            ELSE label END
-			FROM string_to_table(replace(lower(normalize(domain, NFKC)), '。', '.'), '.')
+			FROM string_to_table(normalize(filing.fold(domain), NFC), '.')
 				WITH ORDINALITY AS labels (label, place)
 			ORDER BY place), '.');
 	END IF;
-	RETURN regexp_replace(lower(domain), '\.$', '');
+	RETURN regexp_replace(lower(domain COLLATE "C"), '\.$', '');
 END $$;
 
 CREATE INDEX ON filing.published (filing.a_labels(domain));
@@ -326,6 +365,8 @@ CREATE INDEX ON filing.published (filing.a_labels(domain));
 CREATE FUNCTION filing.fault(feed filing.published) RETURNS text LANGUAGE plpgsql IMMUTABLE AS $$
 DECLARE
 	name constant text := filing.a_labels(feed.domain);
+	unmapped constant text := CASE WHEN feed.domain ~ '[^\u0001-\u007f]'
+		THEN filing.unmapped(feed.domain) END;
 	a_time constant text := '^[0-9]{4}-[0-9]{2}-[0-9]{2}'
 		'([Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?([Zz]|[+-][0-9]{2}:[0-9]{2}))?$';
 BEGIN
@@ -336,6 +377,9 @@ BEGIN
 	feed.rectify_by := coalesce(feed.rectify_by, '');
 	feed.licensed_addresses := coalesce(feed.licensed_addresses, '');
 	RETURN CASE
+		WHEN unmapped IS NOT NULL
+			THEN 'domain holds ' || unmapped || ', which is not taken in this form: write the'
+				' letters in lower case, or the label as xn--...'
 		WHEN name !~ '^([a-z0-9-]+\.)+[a-z0-9-]+$' OR name ~ '(^|\.)-|-(\.|$)|[^.]{64}'
 			OR length(name) > 253
 			THEN 'domain is not a host name of two labels or more'

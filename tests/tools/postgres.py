@@ -98,13 +98,19 @@ class Postgres:
         if self.directory is not None:
             shutil.rmtree(self.directory)
 
-    def database(self):
+    def has_icu(self):
+        with contextlib.closing(psycopg2.connect(self.conninfo())) as connection:
+            cursor = connection.cursor()
+            cursor.execute("SELECT EXISTS (SELECT FROM pg_collation WHERE collprovider = 'i')")
+            return cursor.fetchone()[0]
+
+    def database(self, options=""):
         """Makes a database with the filing schema and returns it."""
         self.databases += 1
         name = f"filings{self.databases}"
         with contextlib.closing(psycopg2.connect(self.conninfo())) as connection:
             connection.autocommit = True
-            connection.cursor().execute(f"CREATE DATABASE {name} TEMPLATE template0")
+            connection.cursor().execute(f"CREATE DATABASE {name} TEMPLATE template0 {options}")
         filings = Filings(self, name)
         filings.execute(FILING.read_text(encoding="utf-8"))
         return filings
