@@ -360,6 +360,38 @@ END $$;
 
 CREATE INDEX ON filing.published (filing.a_labels(domain));
 
+-- A date, or a time of RFC 3339, that there is.
+CREATE FUNCTION filing.is_time(value text) RETURNS boolean LANGUAGE plpgsql IMMUTABLE STRICT AS $$
+BEGIN
+	RETURN CASE WHEN value ~ ('^(?!0000)[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])'
+		'([Tt]([01][0-9]|2[0-3]):[0-5][0-9]:([0-5][0-9]|60)(\.[0-9]+)?'
+		'([Zz]|[+-]([01][0-9]|2[0-3]):[0-5][0-9]))?$')
+	THEN substr(value, 9, 2)::integer <= extract(day FROM
+		make_date(substr(value, 1, 4)::integer, substr(value, 6, 2)::integer, 1)
+			+ interval '1 month' - interval '1 day')
+	ELSE false END;
+END $$;
+
+-- Addresses and prefixes, with spaces between them. What cidr takes beyond the loader is looked for
+-- first: parts left out, zeros that lead, and a colon at the end.
+CREATE FUNCTION filing.are_prefixes(list text) RETURNS boolean LANGUAGE plpgsql IMMUTABLE STRICT AS $$
+DECLARE
+	one text;
+	read cidr;
+BEGIN
+	FOREACH one IN ARRAY array_remove(string_to_array(list, ' '), '') LOOP
+		IF one !~ ('^(([0-9A-Fa-f:]*:)?[0-9]+(\.[0-9]+){3}|[0-9A-Fa-f:]*(::|:[0-9A-Fa-f]+))'
+			'(/[0-9]+)?$') OR one ~ '[./]0[0-9]|(^|:)0[0-9]+\.'
+		THEN
+			RETURN false;
+		END IF;
+		read := one;
+	END LOOP;
+	RETURN true;
+EXCEPTION WHEN invalid_text_representation THEN
+	RETURN false;
+END $$;
+
 -- Which of the feed's rules a row breaks first, if one: the loader would refuse every delta and every
 -- full feed with such a row. It alone knows the public suffixes and the characters of names.
 CREATE FUNCTION filing.fault(feed filing.published) RETURNS text LANGUAGE plpgsql IMMUTABLE AS $$
@@ -367,8 +399,6 @@ DECLARE
 	name constant text := filing.a_labels(feed.domain);
 	unmapped constant text := CASE WHEN feed.domain ~ '[^\u0001-\u007f]'
 		THEN filing.unmapped(feed.domain) END;
-	a_time constant text := '^[0-9]{4}-[0-9]{2}-[0-9]{2}'
-		'([Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?([Zz]|[+-][0-9]{2}:[0-9]{2}))?$';
 BEGIN
 	-- What is empty is as good as missing.
 	feed.number := coalesce(feed.number, '');
@@ -401,13 +431,13 @@ BEGIN
 			THEN 'rectify_by is missing for rectifying'
 		WHEN feed.rectify_by <> '' AND feed.status <> 'rectifying'
 			THEN 'rectify_by is only for rectifying'
-		WHEN feed.approved_at <> '' AND feed.approved_at !~ a_time
+		WHEN feed.approved_at <> '' AND NOT filing.is_time(feed.approved_at)
 			THEN 'approved_at is not a time or a date'
-		WHEN feed.expires_at <> '' AND feed.expires_at !~ a_time
+		WHEN feed.expires_at <> '' AND NOT filing.is_time(feed.expires_at)
 			THEN 'expires_at is not a time or a date'
-		WHEN feed.rectify_by <> '' AND feed.rectify_by !~ a_time
+		WHEN feed.rectify_by <> '' AND NOT filing.is_time(feed.rectify_by)
 			THEN 'rectify_by is not a time or a date'
-		WHEN feed.licensed_addresses !~ '^[0-9A-Fa-f:./ ]*$'
+		WHEN feed.licensed_addresses <> '' AND NOT filing.are_prefixes(feed.licensed_addresses)
 			THEN 'licensed_addresses: not an address or a prefix'
 		WHEN cardinality(array_remove(string_to_array(feed.licensed_addresses, ' '), '')) > 256
 			THEN 'licensed_addresses are over 256'

@@ -136,7 +136,7 @@ def test_a_database_of_an_older_file(filings):
                     " IMMUTABLE STRICT AS 'SELECT domain';"
                     "CREATE OR REPLACE FUNCTION filing.fault(feed filing.published) RETURNS text"
                     " LANGUAGE sql IMMUTABLE AS 'SELECT NULL';"
-                    "DROP FUNCTION filing.fold, filing.unmapped")
+                    "DROP FUNCTION filing.fold, filing.unmapped, filing.is_time, filing.are_prefixes")
     filings.filed("a.cn", "ex\u00adample.cn", "例子.cn")
     with pytest.raises(psycopg2.errors.DuplicateSchema):
         filings.execute(FILING.read_text(encoding="utf-8"))

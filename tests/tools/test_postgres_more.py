@@ -93,7 +93,13 @@ def test_what_the_feed_forbids_is_not_committed(filings, statement, message):
      "expires_at is not a time or a date"),
     ("'q', 'rectifying', '号', NULL, NULL, '', NULL", "rectify_by is missing for rectifying"),
     ("'q', 'filed', '号', NULL, NULL, '2026-01-01', NULL", "rectify_by is only for rectifying"),
+    ("'q', 'filed', '号', '2026-02-30', NULL, NULL, NULL", "approved_at is not a time or a date"),
+    ("'q', 'transfer-preapproved', '号', '2026-01-01', '2026-01-01T25:61:61Z', NULL, NULL",
+     "expires_at is not a time or a date"),
+    ("'q', 'rectifying', '号', NULL, NULL, '2026-13-01', NULL", "rectify_by is not a time or a date"),
     ("'q', 'filed', '号', NULL, NULL, NULL, 'here'",
+     "licensed_addresses: not an address or a prefix"),
+    ("'q', 'filed', '号', NULL, NULL, NULL, '10.0.0.0/8 1.2.3.4/8'",
      "licensed_addresses: not an address or a prefix"),
 ])
 def test_a_view_of_one_s_own_is_held_to_the_rules_too(filings, columns, message):
