@@ -145,7 +145,7 @@ static bool take_zone(cursor_t *cursor, int64_t *seconds)
 	return true;
 }
 
-static int64_t clamp(int64_t seconds)
+int64_t icp_time_clamp(int64_t seconds)
 {
 	if (seconds < TIME_FIRST) {
 		return TIME_FIRST;
@@ -169,7 +169,7 @@ int icp_time_parse(int64_t *seconds, const char *text, size_t length, enum icp_d
 		   !take_zone(&cursor, &zone) || cursor.left > 0) {
 		return ICP_EINVAL;
 	}
-	*seconds = clamp(day * DAY + clock - zone);
+	*seconds = icp_time_clamp(day * DAY + clock - zone);
 	return ICP_EOK;
 }
 
@@ -190,7 +190,7 @@ void icp_time_format(int64_t seconds, char text[ICP_TIME_TEXT_MAX])
 		text[0] = '\0';
 		return;
 	}
-	int64_t local = clamp(seconds) - TIME_FIRST;
+	int64_t local = icp_time_clamp(seconds) - TIME_FIRST;
 	int day = (int)(local / DAY);
 	int clock = (int)(local % DAY);
 

@@ -26,5 +26,10 @@ enum icp_date {
  */
 int icp_time_parse(int64_t *seconds, const char *text, size_t length, enum icp_date date);
 
+/*!
+ * \brief The nearest time that can be written; for one that was reckoned. What was read is one.
+ */
+int64_t icp_time_clamp(int64_t seconds);
+
 /*! \brief RFC 3339 at UTC+8; an empty string for ICP_TIME_NONE. */
 void icp_time_format(int64_t seconds, char text[ICP_TIME_TEXT_MAX]);

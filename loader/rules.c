@@ -243,7 +243,7 @@ static int check_times(icp_row_t *row, const icp_field_t *fields, icp_fault_t *f
 		return ret;
 	}
 	if (row->status == transfer && row->expires_at == ICP_TIME_NONE) {
-		row->expires_at = row->approved_at + ICP_TRANSFER_SECONDS;
+		row->expires_at = icp_time_clamp(row->approved_at + ICP_TRANSFER_SECONDS);
 	}
 	return take_time(&row->rectify_by, fields, ICP_COLUMN_RECTIFY_BY, ICP_DATE_THROUGH, fault);
 }

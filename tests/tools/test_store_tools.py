@@ -48,6 +48,20 @@ def test_dump_fed_back_gives_the_same_store(place, tmp_path):
     assert dump("--store", tmp_path / "store") == first
 
 
+def test_dump_of_a_transfer_near_the_end_of_time_is_what_the_store_holds(tmp_path):
+    """Its 45 days end beyond the last time that a dump can write."""
+    approved = "9999-12-20T00:00:00+08:00"
+    write_feed(tmp_path / "feed.csv", [
+        ["t.example.net", "qcloud", "transfer-preapproved", NUMBER, approved, "", "", ""]])
+    load(tmp_path / "store", tmp_path / "feed.csv")
+    again = tmp_path / "again.csv"
+    again.write_text(dump("--store", tmp_path / "store"), encoding="utf-8")
+    assert f"{approved},9999-12-31T23:59:59+08:00,,\n" in again.read_text(encoding="utf-8")
+    done = icpgate("--store", tmp_path / "store", "diff", "--json", "current", again)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["rows"]["changed"] == 0
+
+
 def test_dump_keeps_white_space_at_the_ends_of_a_number(tmp_path):
     write_feed(tmp_path / "feed.csv", [])
     with open(tmp_path / "feed.csv", "a", encoding="utf-8") as file:
