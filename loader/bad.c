@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "core/name.h"
 #include "loader/text.h"
 
 void icp_bad_add(icp_bad_t *bad, uint64_t line, const char *what, const char *value, size_t length)
@@ -27,6 +28,19 @@ void icp_bad_add(icp_bad_t *bad, uint64_t line, const char *what, const char *va
 	icp_text_show(shown, value, length);
 	bad->rows[place].line = line;
 	snprintf(bad->rows[place].text, sizeof bad->rows[place].text, "%s: %s", what, shown);
+}
+
+void icp_bad_add_pair(icp_bad_t *bad, uint64_t line, const char *what, const icp_row_t *row)
+{
+	icp_name_t name;
+	char text[ICP_NAME_TEXT_MAX];
+	char pair[ICP_NAME_TEXT_MAX + ICP_PROVIDER_MAX + 1];
+
+	icp_name_from_stored(&name, row->domain, row->domain_length);
+	icp_name_format(&name, text);
+	int length = snprintf(
+		pair, sizeof pair, "%s %.*s", text, (int)row->provider_length, row->provider);
+	icp_bad_add(bad, line, what, pair, (size_t)length);
 }
 
 void icp_bad_print(const icp_bad_t *bad, const char *path, FILE *out)

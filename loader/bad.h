@@ -9,6 +9,8 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "core/row.h"
+
 #define ICP_BAD_KEPT 20
 
 typedef struct {
@@ -29,6 +31,9 @@ typedef struct {
  * \param value, length  as it stands in the feed; shown by icp_text_show
  */
 void icp_bad_add(icp_bad_t *bad, uint64_t line, const char *what, const char *value, size_t length);
+
+/*! \brief The same of a row whose fields are good: the value is "DOMAIN PROVIDER". */
+void icp_bad_add_pair(icp_bad_t *bad, uint64_t line, const char *what, const icp_row_t *row);
 
 /*! \brief Writes "FILE:LINE: what is wrong: VALUE" for each row kept, and the total. */
 void icp_bad_print(const icp_bad_t *bad, const char *path, FILE *out);

@@ -24,6 +24,8 @@ struct icp_changes {
 	size_t length;
 	size_t room;
 	size_t count;
+	uint64_t *lines; /*!< Of as many changes as there is room for. */
+	size_t lines_room;
 	bool sealed;
 };
 
@@ -52,6 +54,7 @@ void icp_changes_destroy(icp_changes_t *changes)
 {
 	if (changes != NULL) {
 		free(changes->octets);
+		free(changes->lines);
 		free(changes);
 	}
 }
@@ -72,6 +75,23 @@ static int grow(icp_changes_t *changes)
 	return ICP_EOK;
 }
 
+static int put_line(icp_changes_t *changes, uint64_t line)
+{
+	if (changes->count >= changes->lines_room) {
+		size_t room = 2 * changes->count + 64;
+		uint64_t *lines = realloc(changes->lines, room * sizeof *lines);
+		if (lines == NULL) {
+			return ICP_ENOMEM;
+		}
+		memset(lines + changes->lines_room, 0,
+			(room - changes->lines_room) * sizeof *lines);
+		changes->lines = lines;
+		changes->lines_room = room;
+	}
+	changes->lines[changes->count] = line;
+	return ICP_EOK;
+}
+
 static uint8_t *put_text(uint8_t *out, const void *text, size_t length)
 {
 	assert(length > 0 && length <= UINT8_MAX);
@@ -82,7 +102,7 @@ static uint8_t *put_text(uint8_t *out, const void *text, size_t length)
 
 int icp_changes_add(icp_changes_t *changes, const icp_change_t *change)
 {
-	if (grow(changes) != ICP_EOK) {
+	if (grow(changes) != ICP_EOK || put_line(changes, change->line) != ICP_EOK) {
 		return ICP_ENOMEM;
 	}
 	uint8_t *at = changes->octets + changes->length;
@@ -106,6 +126,11 @@ int icp_changes_add(icp_changes_t *changes, const icp_change_t *change)
 size_t icp_changes_count(const icp_changes_t *changes)
 {
 	return changes->count;
+}
+
+uint64_t icp_changes_line(const icp_changes_t *changes, size_t position)
+{
+	return position < changes->lines_room ? changes->lines[position] : 0;
 }
 
 /*! What is left to read. */
@@ -181,6 +206,7 @@ static bool take_change(cursor_t *cursor, icp_change_t *change)
 	change->op = (enum icp_op)op;
 	change->name.length = 0;
 	change->name.labels = 0;
+	change->line = 0;
 	change->row = (icp_row_t){.approved_at = ICP_TIME_NONE,
 		.expires_at = ICP_TIME_NONE,
 		.rectify_by = ICP_TIME_NONE};

@@ -12,7 +12,7 @@
  *
  * The seal is XXH3-64, little-endian, over what follows it. In memory they have this form too. What
  * passes its seal is still read through a bounded cursor, and every op, name, row and text in it is
- * checked. One thread at a time.
+ * checked. Lines of the feed are known in memory only. One thread at a time.
  */
 #pragma once
 
@@ -32,6 +32,7 @@ typedef struct {
 	icp_row_t row;   /*!< ICP_OP_UPSERT: whole. ICP_OP_DELETE: domain and provider.
 			    ICP_OP_DEREGISTER_ENTITY: number. What an op has no use for is zero,
 			    and times are ICP_TIME_NONE. */
+	uint64_t line;   /*!< Of the feed, for icp_changes_add; 0: not known. */
 } icp_change_t;
 
 typedef struct icp_changes icp_changes_t;
@@ -55,12 +56,16 @@ size_t icp_changes_count(const icp_changes_t *changes);
 /*!
  * \brief Walks over the changes.
  * \param at      0 at first; moved on
- * \param change  its row leads into the changes, until something is added to them
+ * \param change  without its line, see icp_changes_line; its row leads into the changes, until
+ *                something is added to them
  * \retval 1             a change
  * \retval 0             the end
  * \retval ICP_EDAMAGED  not a change; at stays there
  */
 int icp_changes_next(const icp_changes_t *changes, size_t *at, icp_change_t *change);
+
+/*! \brief The line of the change that was added after so many; 0: not known. */
+uint64_t icp_changes_line(const icp_changes_t *changes, size_t position);
 
 /*!
  * \brief The stored form of all changes.

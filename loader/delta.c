@@ -201,6 +201,12 @@ static int collect(input_t *input, icp_feed_t *feed, icp_diag_t *diag)
 	return ret;
 }
 
+static int rejected(const input_t *input, icp_diag_t *diag)
+{
+	return icp_fail(diag, ICP_EFEED, "%s: rejected for its bad rows, the store is unchanged",
+		input->path);
+}
+
 /*! Reads the whole feed and compares it with its manifest. */
 static int read_input(input_t *input, icp_bad_t *bad, icp_diag_t *diag)
 {
@@ -218,11 +224,7 @@ static int read_input(input_t *input, icp_bad_t *bad, icp_diag_t *diag)
 	uint8_t digest[ICP_SHA256_SIZE];
 	icp_source_digest(icp_stream_source(input->stream), digest);
 	ret = icp_manifest_check(&input->manifest, input->manifest_path, rows, digest, diag);
-	if (ret == ICP_EOK && bad->total > 0) {
-		return icp_fail(diag, ICP_EFEED,
-			"%s: rejected for its bad rows, the store is unchanged", input->path);
-	}
-	return ret;
+	return ret == ICP_EOK && bad->total > 0 ? rejected(input, diag) : ret;
 }
 
 static int load_input(icp_delta_t *delta, input_t *input, icp_delta_result_t *result,
@@ -252,8 +254,10 @@ static int load_input(icp_delta_t *delta, input_t *input, icp_delta_result_t *re
 		.sequence = input->manifest.sequence,
 		.as_of = input->manifest.as_of,
 		.source = source,
+		.bad = bad,
 	};
-	return icp_delta_apply(delta, input->changes, &what, result, diag);
+	ret = icp_delta_apply(delta, input->changes, &what, result, diag);
+	return bad->total > 0 ? rejected(input, diag) : ret;
 }
 
 int icp_delta_load(icp_delta_t *delta, const char *feed, icp_delta_result_t *result, icp_bad_t *bad,

@@ -194,6 +194,7 @@ int icp_feed_next_change(icp_feed_t *feed, icp_change_t *change, uint64_t *line,
 	int ret;
 	assert(feed->kind == ICP_FEED_DELTA);
 	while ((ret = next_fields(feed, fields, line, diag)) == 1) {
+		change->line = *line;
 		ret = icp_rules_check_change(feed->rules, fields, change, &fault);
 		ret = settle(feed, ret, &fault, diag);
 		if (ret != 0) {

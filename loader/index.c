@@ -293,17 +293,9 @@ static size_t name_end(const icp_index_t *index, size_t start)
 
 static void refuse_row(icp_bad_t *bad, const parts_t *parts, const char *what)
 {
-	icp_name_t name;
-	icp_row_t row = {.provider_length = 0};
-	char text[ICP_NAME_TEXT_MAX];
-	char pair[ICP_NAME_TEXT_MAX + ICP_PROVIDER_MAX + 1];
-
-	icp_name_from_stored(&name, parts->name, parts->name_length);
-	icp_name_format(&name, text);
+	icp_row_t row = {.domain = parts->name, .domain_length = parts->name_length};
 	icp_row_decode(&row, parts->row, parts->row_length);
-	int length = snprintf(
-		pair, sizeof pair, "%s %.*s", text, (int)row.provider_length, row.provider);
-	icp_bad_add(bad, parts->line, what, pair, (size_t)length);
+	icp_bad_add_pair(bad, parts->line, what, &row);
 }
 
 /*! Notes the bad rows among those of one name, start..end. */

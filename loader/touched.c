@@ -351,15 +351,23 @@ static int apply_one(icp_touched_t *touched, const icp_change_t *change)
 	}
 }
 
-int icp_touched_apply(icp_touched_t *touched, const icp_changes_t *changes)
+int icp_touched_apply(icp_touched_t *touched, const icp_changes_t *changes, icp_bad_t *bad)
 {
 	icp_change_t change;
 	size_t at = 0;
+	bool any_bad = false;
 	int ret = prepare(touched, changes);
-	while (ret == ICP_EOK && (ret = icp_changes_next(changes, &at, &change)) == 1) {
+	for (size_t i = 0; ret == ICP_EOK && (ret = icp_changes_next(changes, &at, &change)) == 1;
+		i++) {
 		ret = apply_one(touched, &change);
+		if (ret == ICP_EINVAL) {
+			icp_bad_add_pair(bad, icp_changes_line(changes, i),
+				"domain would have over 32767 rows", &change.row);
+			any_bad = true;
+			ret = ICP_EOK;
+		}
 	}
-	return ret;
+	return ret == ICP_EOK && any_bad ? ICP_EINVAL : ret;
 }
 
 /*! Writes a node as it will be. */

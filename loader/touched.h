@@ -6,6 +6,7 @@
 #pragma once
 
 #include "core/store.h"
+#include "loader/bad.h"
 #include "loader/changes.h"
 
 typedef struct icp_touched icp_touched_t;
@@ -32,11 +33,12 @@ void icp_touched_destroy(icp_touched_t *touched);
 
 /*!
  * \brief Applies changes in their order.
+ * \param bad  takes each change by which a domain would have over ICP_NODE_ROWS_MAX rows
  * \retval ICP_EOK, ICP_ENOMEM
  * \retval ICP_EDAMAGED  what they touch is damaged
- * \retval ICP_EINVAL    a domain would have over ICP_NODE_ROWS_MAX rows
+ * \retval ICP_EINVAL    there are bad ones
  */
-int icp_touched_apply(icp_touched_t *touched, const icp_changes_t *changes);
+int icp_touched_apply(icp_touched_t *touched, const icp_changes_t *changes, icp_bad_t *bad);
 
 /*!
  * \brief Gives the nodes that differ from the snapshot, by ascending (hash, name). Nothing can be

@@ -205,10 +205,11 @@ static int apply(icp_update_t *update, icp_touched_t *touched, icp_changes_t *ch
 {
 	const icp_touched_node_t *nodes;
 	size_t count;
-	int ret = icp_touched_apply(touched, changes);
+	icp_bad_t unlisted = {.total = 0};
+	icp_bad_t *bad = delta->bad != NULL ? delta->bad : &unlisted;
+	int ret = icp_touched_apply(touched, changes, bad);
 	if (ret == ICP_EINVAL) {
-		return icp_fail(diag, ICP_EFEED, "%s: a domain would have over %d rows",
-			delta->source, ICP_NODE_ROWS_MAX);
+		return icp_fail(diag, ICP_EFEED, "%s: %s", delta->source, bad->rows[0].text);
 	}
 	if (ret == ICP_EOK) {
 		ret = icp_touched_finish(touched, &nodes, &count);

@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include "loader/bad.h"
 #include "loader/changes.h"
 #include "loader/compare.h"
 
@@ -15,6 +16,7 @@ typedef struct {
 	uint64_t sequence;
 	int64_t as_of;
 	const char *source; /*!< Must not be that of icp_update_info, which is written. */
+	icp_bad_t *bad;     /*!< Takes changes that a domain has no room for; NULL: one is told. */
 } icp_update_delta_t;
 
 /*!
@@ -41,7 +43,7 @@ bool icp_update_has_room(const icp_update_t *update);
  * \retval ICP_EOK
  * \retval ICP_EFULL     the file has no room for it
  * \retval ICP_EDAMAGED  what it touches is damaged
- * \retval ICP_EFEED     a domain would have too many rows
+ * \retval ICP_EFEED     a domain would have too many rows; diag tells of the first
  * \retval ICP_ESYS, ICP_ENOMEM, or what visit returned; nothing is left to be ended then
  */
 int icp_update_apply(icp_update_t *update, icp_changes_t *changes, const icp_update_delta_t *delta,

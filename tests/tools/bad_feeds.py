@@ -343,6 +343,17 @@ def of_whole_feeds():
         "QCLOUD,FILED", "qcloud,filed"))
     yield Case("pair-twice", "full", octets, rejected(
         "f.csv", "4: pair given twice, first at line 2: good.example.com qcloud"))
+    # In the order of their names, so that the last provider stands in the last line.
+    providers = [f"p{i:05}" for i in range(32768 + 25)]
+    octets = encode(HEADER["full"] + "".join(f"b.cn,{each},pending,,,,,\n" for each in providers))
+    yield Case("domain-full", "full", octets, rejected(
+        "f.csv", f"{len(providers) + 1}: domain has over 32767 rows: b.cn {providers[-1]}"))
+    # One of the rows is in the store, and one of those beyond is set in place of it.
+    octets = encode(HEADER["delta"] + "".join(
+        f"upsert,b.cn,{each},pending,,,,,\n" for each in [*providers[:-1], "q"]))
+    yield Case("domain-full", "delta", octets, rejected(
+        "f.csv", *(f"{i + 2}: domain would have over 32767 rows: b.cn {providers[i]}"
+                   for i in range(32766, 32786)), total=26))
     lines = [f"{i + 2}: domain is a single label: a{i}" for i in range(20)]
     for kind, op in ("full", ""), ("delta", "delete,"):
         text = HEADER[kind] + "".join(f"{op}a{i},q,pending,,,,,\n" for i in range(22))
