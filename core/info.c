@@ -45,6 +45,12 @@ _Static_assert(NUMBER_COUNT + 3 == ICP_INFO_ENTRIES, "format, source and seal");
 
 static const icp_store_info_t defaults = {.as_of = ICP_TIME_NONE};
 
+int64_t icp_info_age(const icp_store_info_t *info, int64_t now)
+{
+	int64_t from = info->as_of != ICP_TIME_NONE ? info->as_of : info->created_at;
+	return now > from ? now - from : 0;
+}
+
 static int64_t get_number(const icp_store_info_t *info, size_t at)
 {
 	int64_t value;

@@ -23,7 +23,8 @@ typedef struct {
 	uint64_t rows;
 	uint64_t nodes;
 	uint64_t buckets;
-	int64_t as_of;       /*!< Of the last manifest; ICP_TIME_NONE without one. */
+	int64_t as_of;       /*!< Of the last manifest, but no time that was far ahead at its load;
+				ICP_TIME_NONE without one. */
 	int64_t created_at;  /*!< When it was built. */
 	uint64_t commit;     /*!< LMDB's number of the transaction that wrote this. */
 	uint64_t digest;     /*!< Sum of all nodes' digests; see node.h. */
@@ -32,6 +33,9 @@ typedef struct {
 	uint64_t superseded; /*!< The generation that was made current in its place; 0: none. */
 	char source[ICP_SOURCE_MAX]; /*!< Name of the last feed. */
 } icp_store_info_t;
+
+/*! \brief Seconds since as_of, or since it was built if that is not known; never negative. */
+int64_t icp_info_age(const icp_store_info_t *info, int64_t now);
 
 /*!
  * \brief Reads the entries of one commit, and checks that they are of this commit.

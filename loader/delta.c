@@ -120,14 +120,16 @@ int icp_delta_apply(icp_delta_t *delta, icp_changes_t *changes, const icp_update
 	icp_delta_result_t *result, icp_diag_t *diag)
 {
 	icp_watch_t watch = {.options = &delta->session.options};
+	icp_update_delta_t dated = *what;
+	dated.as_of = icp_session_as_of(&delta->session, what->as_of, what->source);
 	int ret = delta->update == NULL ? open_update(delta, diag) : ICP_EOK;
 	if (ret == ICP_EOK) {
 		ret = icp_update_has_room(delta->update)
-			      ? apply_in_place(delta, changes, what, &watch, diag)
+			      ? apply_in_place(delta, changes, &dated, &watch, diag)
 			      : ICP_EFULL;
 	}
 	if (ret == ICP_EFULL) {
-		ret = apply_to_copy(delta, changes, what, &watch, diag);
+		ret = apply_to_copy(delta, changes, &dated, &watch, diag);
 	}
 	if (ret == ICP_EOK) {
 		*result = (icp_delta_result_t){

@@ -139,7 +139,10 @@ static int plan(work_t *work, icp_diag_t *diag)
 	const icp_store_info_t *base = work->has_base ? &work->base.info : &nothing;
 	work->info = (icp_store_info_t){
 		.sequence = work->has_manifest ? work->manifest.sequence : base->sequence,
-		.as_of = work->has_manifest ? work->manifest.as_of : ICP_TIME_NONE,
+		.as_of = work->has_manifest
+				 ? icp_session_as_of(&work->session, work->manifest.as_of,
+					   basename(work->job->feed))
+				 : ICP_TIME_NONE,
 		.created_at = work->session.options.now,
 		.replaced = base->generation,
 		.rows = work->counts.rows,

@@ -25,14 +25,14 @@ static void print_unreadable(const icp_observed_t *observed, FILE *out)
 static bool is_stale(const icp_observed_t *observed)
 {
 	return observed->store_code == ICP_EOK &&
-	       icp_status_age(&observed->status, observed->now) >
+	       icp_info_age(&observed->status.info, observed->now) >
 		       (int64_t)observed->config->daemon.stale_after;
 }
 
 static void print_stale(const icp_observed_t *observed, FILE *out)
 {
 	fprintf(out, "the data is %" PRId64 " s old, which is more than stale_after, %" PRIu32 " s",
-		icp_status_age(&observed->status, observed->now),
+		icp_info_age(&observed->status.info, observed->now),
 		observed->config->daemon.stale_after);
 }
 

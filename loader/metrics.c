@@ -163,7 +163,7 @@ static void print_store(const icp_observed_t *observed, FILE *out)
 	one(out, "store_full_sequence", GAUGE, "Sequence of the full feed that it was built of.",
 		info->base);
 	one_signed(out, "store_age_seconds", "Age of the data: of its last feed's as_of.",
-		icp_status_age(status, observed->now));
+		icp_info_age(info, observed->now));
 	one_time(out, "store_as_of_time_seconds", "The last feed's as_of; 0: not known.",
 		info->as_of);
 	one_time(out, "store_created_time_seconds", "When the generation was built.",

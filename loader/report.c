@@ -23,11 +23,8 @@ static void size_format(uint64_t octets, char text[SIZE_TEXT_MAX])
 
 static void age_format(int64_t seconds, char text[SIZE_TEXT_MAX])
 {
-	const char *sign = seconds < 0 ? "-" : "";
-	uint64_t left = seconds < 0 ? -(uint64_t)seconds : (uint64_t)seconds;
-	uint64_t days = left / 86400;
-	snprintf(text, SIZE_TEXT_MAX, "%s%" PRIu64 "d %02d:%02d:%02d", sign, days,
-		(int)(left % 86400 / 3600), (int)(left % 3600 / 60), (int)(left % 60));
+	snprintf(text, SIZE_TEXT_MAX, "%" PRId64 "d %02d:%02d:%02d", seconds / 86400,
+		(int)(seconds % 86400 / 3600), (int)(seconds % 3600 / 60), (int)(seconds % 60));
 }
 
 json_t *icp_report_time(int64_t seconds)
@@ -198,7 +195,7 @@ static json_t *current_json(const icp_status_t *status, int64_t now)
 		(json_int_t)info->generation, "sequence", (json_int_t)info->sequence, "base",
 		(json_int_t)info->base, "as_of", icp_report_time(info->as_of), "created_at",
 		icp_report_time(info->created_at), "source", source, "rows", (json_int_t)info->rows,
-		"nodes", (json_int_t)info->nodes, "age", (json_int_t)icp_status_age(status, now),
+		"nodes", (json_int_t)info->nodes, "age", (json_int_t)icp_info_age(info, now),
 		"size", (json_int_t)status->size, "readers", readers_json(status));
 }
 
@@ -212,7 +209,7 @@ static void print_current(const icp_status_t *status, int64_t now, FILE *out)
 	char source[ICP_SOURCE_MAX];
 	icp_text_escape(source, sizeof source, info->source);
 	size_format(status->size, size);
-	age_format(icp_status_age(status, now), age_text);
+	age_format(icp_info_age(info, now), age_text);
 	icp_time_format(info->as_of, as_of);
 	icp_time_format(info->created_at, created);
 	fprintf(out,

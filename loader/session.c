@@ -10,6 +10,8 @@
 #include "core/time.h"
 #include "loader/update.h"
 
+#define AHEAD_SECONDS INT64_C(86400) /*!< Clocks and time zones may differ, but not by more. */
+
 /*! Was the change committed that a batch of the audit log tells of? */
 static int was_committed(uint64_t generation, uint64_t commit, void *context)
 {
@@ -148,6 +150,22 @@ int icp_session_number(const icp_session_t *session, uint64_t *number, icp_diag_
 		free(numbers);
 	}
 	return ret;
+}
+
+int64_t icp_session_as_of(const icp_session_t *session, int64_t as_of, const char *feed)
+{
+	char text[ICP_TIME_TEXT_MAX];
+	char line[512];
+	if (as_of <= session->options.now + AHEAD_SECONDS) {
+		return as_of;
+	}
+	icp_time_format(as_of, text);
+	snprintf(line, sizeof line,
+		"%s: as_of %s is over a day ahead of the clock; the age of the data counts from this "
+		"load",
+		feed, text);
+	session->options.notice(line);
+	return session->options.now;
 }
 
 int icp_session_audit(const icp_session_t *session, icp_audit_t **audit,

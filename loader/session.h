@@ -56,6 +56,13 @@ uint64_t icp_session_older(const icp_session_t *session, uint64_t number);
 int icp_session_number(const icp_session_t *session, uint64_t *number, icp_diag_t *diag);
 
 /*!
+ * \brief The time that data is of: what was said, or now if that lies over a day ahead, which is
+ *        told.
+ * \param feed  whose it is, for the notice
+ */
+int64_t icp_session_as_of(const icp_session_t *session, int64_t as_of, const char *feed);
+
+/*!
  * \brief Begins the audit batch of a change.
  * \retval ICP_EOK, ICP_ENOMEM
  * \retval ICP_ESYS  the batch of the change before can't be appended yet

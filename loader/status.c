@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "core/time.h"
 #include "loader/audit.h"
 
 /*! icp_generations_info or icp_generations_look */
@@ -118,10 +117,4 @@ void icp_status_deinit(icp_status_t *status)
 {
 	free(status->kept);
 	*status = (icp_status_t){.kept = NULL};
-}
-
-int64_t icp_status_age(const icp_status_t *status, int64_t now)
-{
-	const icp_store_info_t *info = &status->info;
-	return now - (info->as_of != ICP_TIME_NONE ? info->as_of : info->created_at);
 }

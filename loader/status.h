@@ -47,6 +47,3 @@ int icp_status_read_apart(
 	icp_status_t *status, const char *store, icp_readers_memory_t *readers, icp_diag_t *diag);
 
 void icp_status_deinit(icp_status_t *status);
-
-/*! \brief Seconds since the data's time, or since the build when that is not known. */
-int64_t icp_status_age(const icp_status_t *status, int64_t now);

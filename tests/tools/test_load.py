@@ -8,6 +8,8 @@ import os
 import pty
 import re
 import subprocess
+import time
+from datetime import datetime
 
 import pytest
 
@@ -50,13 +52,13 @@ class Site:
     def status(self):
         return json.loads(self.run("status", "--json").stdout)
 
-    def delta(self, sequence, lines, *arguments, name="d.csv"):
+    def delta(self, sequence, lines, *arguments, name="d.csv", **manifest):
         text = f"op,{HEADER}" + "".join(f"upsert,{each}" for each in lines)
         feed = self.feed.with_name(name)
         feed.write_text(text, encoding="utf-8")
         feed.with_name(f"{name}.json").write_text(json.dumps({
             "kind": "delta", "sequence": sequence, "as_of": "2026-11-23T02:00:00+08:00",
-            "rows": len(lines), "sha256": hashlib.sha256(text.encode()).hexdigest()}),
+            "rows": len(lines), "sha256": hashlib.sha256(text.encode()).hexdigest(), **manifest}),
             encoding="utf-8")
         return self.run("delta", *arguments, feed)
 
@@ -81,6 +83,21 @@ def test_a_load_reports_what_is_current(site):
     assert (report["generation"], report["sequence"], report["rows"]) == (1, 7, 2)
     status = site.status()
     assert (status["generation"], status["sequence"], status["rows"]) == (1, 7, 2)
+
+
+def test_as_of_ahead_of_the_clock_counts_from_the_load(site):
+    """Else no age could tell for years that feeds have ceased to come."""
+    def assert_counts(done, feed):
+        assert (done.returncode, done.stderr) == (
+            0, f"{feed}: as_of 2099-01-01T00:00:00+08:00 is over a day ahead of the clock; "
+               "the age of the data counts from this load\n")
+        age = time.time() - datetime.fromisoformat(site.status()["as_of"]).timestamp()
+        assert 0 <= site.status()["age"] < 600 and 0 <= age < 600
+        assert re.search(r"^age {9}0d 00:0\d:\d\d$", site.run("status").stdout, re.M)
+
+    site.write(line("a.cn"), sequence=1, as_of="2099-01-01")
+    assert_counts(site.full(), "f.csv")
+    assert_counts(site.delta(2, [line("b.cn")], as_of="2099-01-01"), "d.csv")
 
 
 def test_status_in_text(site):

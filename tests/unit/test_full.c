@@ -343,7 +343,7 @@ static void test_generations(void **state)
 	assert_int_equal(status.kept[2].number, 3);
 	assert_true(status.kept[0].current && !status.kept[1].current);
 	assert_int_equal(status.kept[0].size, site->result.size);
-	assert_int_equal(icp_status_age(&status, NOW + 60), 60);
+	assert_int_equal(icp_info_age(&status.info, NOW + 60), 60);
 	icp_status_deinit(&status);
 }
 

@@ -8,6 +8,7 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
+#include "core/time.h"
 #include "loader/writer.h"
 
 #define PAGE 4096
@@ -347,6 +348,18 @@ static void every_octet_of_a_meta_page(void **state)
 	free(image.octets);
 }
 
+static void age_is_never_negative(void **state)
+{
+	icp_store_info_t info = {.as_of = 1000, .created_at = 3000};
+	(void)state;
+	assert_int_equal(icp_info_age(&info, 4000), 3000);
+	assert_int_equal(icp_info_age(&info, 1000), 0);
+	assert_int_equal(icp_info_age(&info, 999), 0);
+	info.as_of = ICP_TIME_NONE;
+	assert_int_equal(icp_info_age(&info, 4000), 1000);
+	assert_int_equal(icp_info_age(&info, 2000), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -356,6 +369,7 @@ int main(void)
 		IN_SITE(what_is_sealed_must_make_sense),
 		IN_SITE(meta_pages_that_lie),
 		IN_SITE(every_octet_of_a_meta_page),
+		cmocka_unit_test(age_is_never_negative),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -211,6 +211,35 @@ static void test_batch_of_a_damaged_generation(void **state)
 	assert_true(log_size(site) > before);
 }
 
+/*! What lies ahead of the clock would not age until then. */
+static void test_time_of_the_data(void **state)
+{
+	static const struct {
+		int64_t as_of;
+		int64_t taken;
+		bool told;
+	} cases[] = {
+		{ICP_TIME_NONE, ICP_TIME_NONE, false},
+		{NOW - 1, NOW - 1, false},
+		{NOW, NOW, false},
+		{NOW + 1, NOW + 1, false},
+		{NOW + INT64_C(86400), NOW + INT64_C(86400), false},
+		{NOW + INT64_C(86401), NOW, true},
+	};
+	icp_session_t session = open_session(*state);
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		last_notice[0] = '\0';
+		int64_t taken = icp_session_as_of(&session, cases[i].as_of, "f.csv");
+		assert_true(taken == cases[i].taken);
+		assert_string_equal(
+			last_notice, cases[i].told ? "f.csv: as_of 2026-11-25T00:00:01+08:00"
+						     " is over a day ahead of the clock;"
+						     " the age of the data counts from this load"
+						   : "");
+	}
+	icp_session_close(&session);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -222,6 +251,7 @@ int main(void)
 		IN_SITE(test_batches),
 		IN_SITE(test_batch_before),
 		IN_SITE(test_batch_of_a_damaged_generation),
+		IN_SITE(test_time_of_the_data),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
