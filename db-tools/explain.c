@@ -4,14 +4,15 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "core/text.h"
 #include "core/time.h"
 #include "db-tools/lookup.h"
 
 /*! The texts that explanations are put together from. */
 typedef struct {
 	char domain[ICP_NAME_TEXT_MAX];
-	char filer[UINT8_MAX + 1];       /*!< Provider of the row. */
-	char number[ICP_NUMBER_MAX + 4]; /*!< " (NUMBER)", or empty. */
+	char filer[UINT8_MAX + 1];           /*!< Provider of the row. */
+	char number[4 * ICP_NUMBER_MAX + 4]; /*!< " (NUMBER)", or empty. */
 	char approved[ICP_TIME_TEXT_MAX];
 	char expires[ICP_TIME_TEXT_MAX];
 	char rectify[ICP_TIME_TEXT_MAX];
@@ -25,9 +26,9 @@ static void row_facts(const icp_row_t *row, int64_t now, facts_t *facts)
 	snprintf(facts->filer, sizeof facts->filer, "%.*s", row->provider_length, row->provider);
 	facts->number[0] = '\0';
 	if (row->number_length > 0) {
-		int length = snprintf(facts->number, sizeof facts->number, " (%.*s)",
-			row->number_length, row->number);
-		icp_text_clean(facts->number, (size_t)length);
+		char shown[4 * ICP_NUMBER_MAX + 1];
+		icp_text_escape(shown, sizeof shown, row->number, row->number_length);
+		snprintf(facts->number, sizeof facts->number, " (%s)", shown);
 	}
 	icp_time_format(row->approved_at, facts->approved);
 	icp_time_format(row->expires_at, facts->expires);

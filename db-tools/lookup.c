@@ -2,13 +2,13 @@
 /*! icpgate lookup: the verdict on a name, or on every line of stdin. */
 #include "db-tools/lookup.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/text.h"
 #include "core/time.h"
 
 static void log_trouble(enum icp_level level, const char *line)
@@ -59,7 +59,9 @@ static int add_address(icp_lookup_t *lookup, const char *text, size_t length, ic
 		return code;
 	}
 	if (icp_address_parse(&lookup->addresses[lookup->given], text, length) != ICP_EOK) {
-		return icp_fail(diag, ICP_EINVAL, "not an address: %s", text);
+		char shown[ICP_SHOWN_TEXT_MAX];
+		icp_text_show(shown, text, length);
+		return icp_fail(diag, ICP_EINVAL, "not an address: %s", shown);
 	}
 	lookup->targets[lookup->given++].text = text;
 	return ICP_EOK;
@@ -322,35 +324,18 @@ static int lookup_arguments(
 	return status;
 }
 
-/*! Cuts the next word out of a line, and ends it with NUL. NULL: no more. */
-static char *next_word(char **at, const char *end, size_t *length)
-{
-	char *word = *at;
-	while (word < end && isspace((unsigned char)*word)) {
-		word++;
-	}
-	char *stop = word;
-	while (stop < end && !isspace((unsigned char)*stop)) {
-		stop++;
-	}
-	*length = (size_t)(stop - word);
-	*at = stop < end ? stop + 1 : stop;
-	*stop = '\0';
-	return *length > 0 ? word : NULL;
-}
-
 /*! Reads the words of a line. False: it is blank. */
 static bool set_line(icp_lookup_t *lookup, char *line, size_t size, int *code, icp_diag_t *diag)
 {
-	const char *end = line + size;
+	char *end = line + size;
 	size_t length;
-	char *word = next_word(&line, end, &length);
+	char *word = icp_tool_word(&line, end, &length);
 	if (word == NULL) {
 		return false;
 	}
 	lookup->given = 0;
 	*code = icp_tool_name(&lookup->name, word, length, diag);
-	while (*code == ICP_EOK && (word = next_word(&line, end, &length)) != NULL) {
+	while (*code == ICP_EOK && (word = icp_tool_word(&line, end, &length)) != NULL) {
 		*code = add_address(lookup, word, length, diag);
 	}
 	return true;
@@ -360,7 +345,6 @@ static void report_line(uint64_t number, const icp_diag_t *diag, bool json)
 {
 	icp_diag_t text;
 	icp_fail(&text, ICP_EINVAL, "stdin:%" PRIu64 ": %s", number, diag->text);
-	icp_text_clean(text.text, strlen(text.text));
 	fprintf(stderr, "%s\n", text.text);
 	if (json) {
 		icp_json_print(

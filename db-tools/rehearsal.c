@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "db-tools/rehearsal.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -119,14 +118,13 @@ static int ask(icp_rehearsal_t *rehearsal, const icp_name_t *name)
 }
 
 /*! Reads a word as a name; one that is none is reported. */
-static int ask_text(icp_rehearsal_t *rehearsal, const char *where, uint64_t line, char *text,
+static int ask_text(icp_rehearsal_t *rehearsal, const char *where, uint64_t line, const char *text,
 	size_t length, size_t *invalid)
 {
 	icp_name_t name;
 	icp_diag_t diag = {""};
 	int code = icp_tool_name(&name, text, length, &diag);
 	if (code == ICP_EINVAL) {
-		icp_text_clean(diag.text, strlen(diag.text));
 		fprintf(stderr, "%s:%" PRIu64 ": %s\n", where, line, diag.text);
 		++*invalid;
 		return ICP_EOK;
@@ -166,15 +164,14 @@ static int read_lines(icp_rehearsal_t *rehearsal, FILE *file, const char *where,
 {
 	char *line = NULL;
 	size_t room = 0;
+	ssize_t size;
 	int code = ICP_EOK;
-	for (uint64_t number = 1; code == ICP_EOK && getline(&line, &room, file) >= 0; number++) {
-		char *word = line;
-		while (isspace((unsigned char)*word)) {
-			word++;
-		}
-		size_t length = strcspn(word, " \t\r\n\v\f");
-		word[length] = '\0';
-		if (length > 0) {
+	for (uint64_t number = 1; code == ICP_EOK && (size = getline(&line, &room, file)) >= 0;
+		number++) {
+		char *at = line;
+		size_t length;
+		const char *word = icp_tool_word(&at, line + size, &length);
+		if (word != NULL) {
 			code = ask_text(rehearsal, where, number, word, length, invalid);
 		}
 	}

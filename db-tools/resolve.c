@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/text.h"
 #include "db-tools/tools.h"
 
 #define TRIES 2
@@ -208,30 +209,6 @@ static void read_alias(icp_answer_t *answer, const ldns_rr_list *records)
 	ldns_rdf_deep_free(owner);
 }
 
-/*! Keeps UTF-8 alone, and nothing that a terminal would take for a command. */
-static void set_ede_text(icp_answer_t *answer, const uint8_t *text, size_t length)
-{
-	if (length >= sizeof answer->ede_text) {
-		length = sizeof answer->ede_text - 1;
-	}
-	json_t *utf8 = icp_json_text((const char *)text, length);
-	if (utf8 == NULL) {
-		return;
-	}
-	char *out = answer->ede_text;
-	memcpy(out, json_string_value(utf8), length);
-	out[length] = '\0';
-	json_decref(utf8);
-	icp_text_clean(out, length);
-	for (size_t i = 1; i < length; i++) {
-		/* Unicode has controls beside those of ASCII: U+0080 to U+009F. */
-		if ((uint8_t)out[i - 1] == 0xc2 && (uint8_t)out[i] < 0xa0) {
-			out[i - 1] = '?';
-			out[i] = '?';
-		}
-	}
-}
-
 static void read_ede(icp_answer_t *answer, ldns_pkt *reply)
 {
 	ldns_edns_option_list *options = ldns_pkt_edns_get_option_list(reply);
@@ -242,7 +219,8 @@ static void read_ede(icp_answer_t *answer, ldns_pkt *reply)
 		size_t size = ldns_edns_get_size(option);
 		if (ldns_edns_get_code(option) == LDNS_EDNS_EDE && size >= sizeof(uint16_t)) {
 			answer->ede = ldns_read_uint16(data);
-			set_ede_text(answer, data + sizeof(uint16_t), size - sizeof(uint16_t));
+			icp_text_escape(answer->ede_text, sizeof answer->ede_text,
+				(const char *)data + sizeof(uint16_t), size - sizeof(uint16_t));
 			return;
 		}
 	}

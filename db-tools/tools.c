@@ -1,17 +1,20 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "db-tools/tools.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
 
+#include "core/text.h"
 #include "core/time.h"
 
-int icp_tool_failed(int code, icp_diag_t *diag)
+int icp_tool_failed(int code, const icp_diag_t *diag)
 {
-	icp_text_clean(diag->text, strlen(diag->text));
-	fprintf(stderr, "%s\n", diag->text[0] != '\0' ? diag->text : icp_strerror(code));
+	char shown[2 * sizeof diag->text];
+	icp_text_escape(shown, sizeof shown, diag->text, strlen(diag->text));
+	fprintf(stderr, "%s\n", shown[0] != '\0' ? shown : icp_strerror(code));
 	switch (code) {
 	case ICP_EINVAL:
 	case ICP_ECONFIG:
@@ -71,8 +74,29 @@ void icp_tool_close(icp_reader_t *reader)
 int icp_tool_name(icp_name_t *name, const char *text, size_t length, icp_diag_t *diag)
 {
 	const char *why = "";
+	char shown[ICP_SHOWN_TEXT_MAX];
 	int code = icp_name_parse(name, text, length, &why);
-	return code == ICP_EINVAL ? icp_fail(diag, code, "not a name (%s): %s", why, text) : code;
+	if (code != ICP_EINVAL) {
+		return code;
+	}
+	icp_text_show(shown, text, length);
+	return icp_fail(diag, code, "not a name (%s): %s", why, shown);
+}
+
+char *icp_tool_word(char **at, char *end, size_t *length)
+{
+	char *word = *at;
+	while (word < end && isspace((unsigned char)*word)) {
+		word++;
+	}
+	char *stop = word;
+	while (stop < end && !isspace((unsigned char)*stop)) {
+		stop++;
+	}
+	*length = (size_t)(stop - word);
+	*at = stop < end ? stop + 1 : stop;
+	*stop = '\0';
+	return *length > 0 ? word : NULL;
 }
 
 int icp_tool_finish(int status)
@@ -101,15 +125,6 @@ void icp_stored_format(const uint8_t *wire, size_t length, char text[ICP_NAME_TE
 		icp_name_format(&name, text);
 	} else {
 		memcpy(text, "?", sizeof "?");
-	}
-}
-
-void icp_text_clean(char *text, size_t length)
-{
-	for (size_t i = 0; i < length; i++) {
-		if ((unsigned char)text[i] < ' ' || text[i] == '\x7f') {
-			text[i] = '?';
-		}
 	}
 }
 

@@ -78,19 +78,26 @@ void icp_tool_close(icp_reader_t *reader);
 
 /*!
  * \brief Reads a name.
- * \param text  ends with NUL, at its length or before
  * \retval ICP_EOK, ICP_ENOMEM
- * \retval ICP_EINVAL  diag: "not a name (what is wrong): TEXT"
+ * \retval ICP_EINVAL  diag: "not a name (what is wrong): TEXT", fit to be shown
  */
 int icp_tool_name(icp_name_t *name, const char *text, size_t length, icp_diag_t *diag);
 
 /*!
+ * \brief Cuts the next word out of a line, and ends it with NUL; it may hold others.
+ * \param at   moved on
+ * \param end  of the line, where there is room for that NUL
+ * \return NULL: no more
+ */
+char *icp_tool_word(char **at, char *end, size_t *length);
+
+/*!
  * \brief Writes a failure to stderr.
  * \param code  one of enum icp_error; its phrase is used where diag is empty
- * \param diag  cleaned of what can't be shown
+ * \param diag  written as a terminal may have it
  * \return exit status
  */
-int icp_tool_failed(int code, icp_diag_t *diag);
+int icp_tool_failed(int code, const icp_diag_t *diag);
 
 /*!
  * \brief Ends the output: a write to stdout that failed becomes a message and an exit status.
@@ -106,9 +113,6 @@ void icp_stored_format(const uint8_t *wire, size_t length, char text[ICP_NAME_TE
 
 /*! \brief Writes licensed addresses to stdout as in the feed, separated by spaces. */
 void icp_licensed_print(const icp_row_t *row);
-
-/*! \brief Replaces in place what can't be shown on a terminal, NUL too, by question marks. */
-void icp_text_clean(char *text, size_t length);
 
 /*! \brief A JSON string; octets outside ASCII become question marks where they are not UTF-8. */
 json_t *icp_json_text(const char *text, size_t length);

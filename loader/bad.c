@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "core/name.h"
-#include "loader/text.h"
+#include "core/text.h"
 
 void icp_bad_add(icp_bad_t *bad, uint64_t line, const char *what, const char *value, size_t length)
 {

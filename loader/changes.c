@@ -10,7 +10,7 @@
 
 #include "core/error.h"
 #include "core/time.h"
-#include "loader/text.h"
+#include "core/text.h"
 
 #define SEAL 8
 #define FIRST_ROOM ((size_t)4096)

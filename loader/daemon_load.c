@@ -6,10 +6,10 @@
 #include <string.h>
 #include <time.h>
 
+#include "core/text.h"
 #include "loader/daemon.h"
 #include "loader/options.h"
 #include "loader/spool_move.h"
-#include "loader/text.h"
 
 #define PAUSE_MIN_MS 1000
 #define PAUSE_MAX_MS ((int64_t)300 * 1000)

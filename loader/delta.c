@@ -5,10 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/text.h"
 #include "loader/feed.h"
 #include "loader/manifest.h"
 #include "loader/renew.h"
-#include "loader/text.h"
 #include "loader/watch.h"
 
 static int open_update(icp_delta_t *delta, icp_diag_t *diag)
@@ -251,7 +251,8 @@ static int load_input(icp_delta_t *delta, input_t *input, icp_delta_result_t *re
 		return ret;
 	}
 	char source[ICP_SOURCE_MAX];
-	icp_text_escape(source, sizeof source, basename(input->path));
+	const char *name = basename(input->path);
+	icp_text_escape(source, sizeof source, name, strlen(name));
 	const icp_update_delta_t what = {
 		.sequence = input->manifest.sequence,
 		.as_of = input->manifest.as_of,

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "loader/text.h"
+#include "core/text.h"
 
 struct icp_feed {
 	enum icp_feed_kind kind;

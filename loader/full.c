@@ -5,12 +5,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/text.h"
 #include "core/time.h"
 #include "loader/feed.h"
 #include "loader/index.h"
 #include "loader/manifest.h"
 #include "loader/reread.h"
-#include "loader/text.h"
 #include "loader/update.h"
 #include "loader/writer.h"
 
@@ -137,11 +137,13 @@ static int plan(work_t *work, icp_diag_t *diag)
 {
 	static const icp_store_info_t nothing = {.as_of = ICP_TIME_NONE};
 	const icp_store_info_t *base = work->has_base ? &work->base.info : &nothing;
+	const char *name = basename(work->job->feed);
+	char source[ICP_SOURCE_MAX];
+	icp_text_escape(source, sizeof source, name, strlen(name));
 	work->info = (icp_store_info_t){
 		.sequence = work->has_manifest ? work->manifest.sequence : base->sequence,
 		.as_of = work->has_manifest
-				 ? icp_session_as_of(&work->session, work->manifest.as_of,
-					   basename(work->job->feed))
+				 ? icp_session_as_of(&work->session, work->manifest.as_of, source)
 				 : ICP_TIME_NONE,
 		.created_at = work->session.options.now,
 		.replaced = base->generation,
@@ -149,7 +151,7 @@ static int plan(work_t *work, icp_diag_t *diag)
 		.nodes = work->counts.nodes,
 	};
 	work->info.base = work->info.sequence;
-	icp_text_escape(work->info.source, sizeof work->info.source, basename(work->job->feed));
+	memcpy(work->info.source, source, sizeof source);
 	if (work->info.sequence < base->base) {
 		return icp_fail(diag, ICP_EGUARD,
 			"%s: sequence %" PRIu64 " is older than %" PRIu64

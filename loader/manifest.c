@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #include "core/time.h"
-#include "loader/text.h"
+#include "core/text.h"
 
 char *icp_manifest_path(const char *feed)
 {

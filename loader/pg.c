@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "loader/text.h"
+#include "core/text.h"
 
 #define PATIENCE_MS (10 * 60 * 1000)
 #define SQL_MAX 512

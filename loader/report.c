@@ -3,9 +3,10 @@
 
 #include <inttypes.h>
 #include <limits.h>
+#include <string.h>
 
+#include "core/text.h"
 #include "core/time.h"
-#include "loader/text.h"
 
 #define SIZE_TEXT_MAX 32
 
@@ -80,7 +81,7 @@ int icp_report_delta(const icp_delta_result_t *result, const char *feed, bool js
 {
 	const icp_store_info_t *info = &result->info;
 	char shown[PATH_MAX];
-	icp_text_escape(shown, sizeof shown, feed);
+	icp_text_escape(shown, sizeof shown, feed, strlen(feed));
 	if (json) {
 		return print_json(
 			json_pack("{s:s, s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "feed", shown,
@@ -190,7 +191,7 @@ static json_t *current_json(const icp_status_t *status, int64_t now)
 						     : icp_strerror(status->code));
 	}
 	/* A loader of before may have written it as it was given. */
-	icp_text_escape(source, sizeof source, info->source);
+	icp_text_escape(source, sizeof source, info->source, strlen(info->source));
 	return json_pack("{s:I, s:I, s:I, s:o, s:o, s:s, s:I, s:I, s:I, s:I, s:o}", "generation",
 		(json_int_t)info->generation, "sequence", (json_int_t)info->sequence, "base",
 		(json_int_t)info->base, "as_of", icp_report_time(info->as_of), "created_at",
@@ -207,7 +208,7 @@ static void print_current(const icp_status_t *status, int64_t now, FILE *out)
 	char as_of[ICP_TIME_TEXT_MAX];
 	char created[ICP_TIME_TEXT_MAX];
 	char source[ICP_SOURCE_MAX];
-	icp_text_escape(source, sizeof source, info->source);
+	icp_text_escape(source, sizeof source, info->source, strlen(info->source));
 	size_format(status->size, size);
 	age_format(icp_info_age(info, now), age_text);
 	icp_time_format(info->as_of, as_of);

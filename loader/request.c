@@ -4,7 +4,7 @@
 #include <jansson.h>
 #include <string.h>
 
-#include "loader/text.h"
+#include "core/text.h"
 
 static const char *const commands[] = {
 	[ICP_COMMAND_STATUS] = "status",

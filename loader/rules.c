@@ -8,7 +8,7 @@
 #include "core/error.h"
 #include "core/suffix.h"
 #include "core/time.h"
-#include "loader/text.h"
+#include "core/text.h"
 
 struct icp_rules {
 	icp_suffix_t *suffixes;

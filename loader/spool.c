@@ -16,7 +16,7 @@
 #include "loader/spool_file.h"
 #include "loader/spool_journal.h"
 #include "loader/spool_look.h"
-#include "loader/text.h"
+#include "core/text.h"
 
 #define LOCK_TRIES 50          /*!< A second, in all. */
 #define LOCK_PAUSE_NS 20000000 /*!< 20 ms. */

@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "loader/text.h"
+#include "core/text.h"
 
 #define CSV ".csv"
 #define MANIFEST ".json"

@@ -7,7 +7,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "loader/text.h"
+#include "core/text.h"
 #include "tests/fuzz/fuzz.h"
 
 /*! \brief The path of a file in memory that holds these octets, until the next call. */

@@ -6,7 +6,7 @@
 #include "core/error.h"
 #include "core/node.h"
 #include "loader/changes.h"
-#include "loader/text.h"
+#include "core/text.h"
 #include "tests/fuzz/fuzz.h"
 
 #define SEAL 8

@@ -6,6 +6,7 @@
 #include <ldns/ldns.h>
 
 #include "db-tools/resolve.h"
+#include "core/text.h"
 #include "tests/fuzz/fuzz.h"
 
 /*! What the server has still to say. */
@@ -52,9 +53,10 @@ static void check_answer(const icp_resolved_t *resolved, const icp_answer_t *ans
 	check_name(&answer->alias);
 	must(answer->ede >= -1 && answer->ede <= UINT16_MAX, "an EDE code has 16 bits");
 	must(memchr(answer->ede_text, '\0', sizeof answer->ede_text) != NULL, "a text ends");
-	for (const char *at = answer->ede_text; *at != '\0'; at++) {
-		must((uint8_t)*at >= ' ' && *at != '\x7f', "a text has no control characters");
-	}
+	size_t length = strlen(answer->ede_text);
+	must(icp_text_is_utf8(answer->ede_text, length) &&
+			!icp_text_has_control(answer->ede_text, length),
+		"a text is UTF-8 and has no control characters");
 	must(answer->first + answer->count <= resolved->found_count, "addresses were found");
 	for (size_t i = answer->first; i < answer->first + answer->count; i++) {
 		icp_address_t again;

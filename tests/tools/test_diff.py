@@ -261,6 +261,7 @@ def test_json_of_another_kind(two, content):
 
 @pytest.mark.parametrize("names, message", [
     ("a..cn\n", "stdin:1: not a name (empty label): a..cn\n"),
+    ("exa\0mple.cn\n", r": exa\x00mple.cn"), ("x\x9b31m.cn\n", r": x\xc2\x9b31m.cn"),
     ("same.cn\n\ndereg.cn\n-x.cn y\n", "stdin:4: not a name"),
     ('{"blocked_domains": {"domains": [{"count": 1}]}}', "stdin:1: not a name"),
 ])

@@ -175,6 +175,17 @@ def test_bad_octets_in_lines(conf, line):
     assert answers[1]["verdict"] == "pass"
 
 
+@pytest.mark.parametrize("line, shown", [
+    (b"x\xc2\x9b31mred.org", rb"x\xc2\x9b31mred.org"), (b"exa\x00mple.org", rb"exa\x00mple.org"),
+    (b"a\x1b\x7f\xff.org", rb"a\x1b\x7f\xff.org"), (b"filed.cn 192.0.2.1\x00\xc2\x9b", rb"192.0.2.1\x00\xc2\x9b"),
+    (b"-." * 41, b"-." * 40 + b"...")])
+def test_what_a_bad_line_holds_is_shown_and_nothing_of_it_is_a_command(conf, tmp_path, line, shown):
+    done = icpgate("-c", conf, "lookup", "-", encoding=None, stdin=line + b"\n")
+    assert (done.returncode, done.stdout) == (2, b"")
+    assert re.fullmatch(rb"stdin:1: not an? (name \(.+\)|address): " + re.escape(shown) + rb"\n",
+                        done.stderr)
+
+
 def test_a_line_of_any_length(conf):
     addresses = [f"10.{i // 256}.{i % 256}.1" for i in range(20000)] + [OURS]
     done = icpgate("-c", conf, "lookup", "-", "--json",

@@ -143,12 +143,13 @@ def test_one_family_may_fail(conf):
         status, answer = resolve(conf, server.name, "ours.cn")
         shown = text(conf, server.name, "ours.cn")
     assert (status, answer["cause"]) == (1, "gate")
-    assert "  ours.cn AAAA: SERVFAIL (extended error 22: no reachable authority?[2J??2J)\n" in shown
+    assert ("  ours.cn AAAA: SERVFAIL (extended error 22: no reachable authority"
+            r"\x1b[2J\xc2\x9b2J)" "\n") in shown
 
 
 @pytest.mark.parametrize("octets, shown", [
-    ("例子\0é".encode(), "例子?é"),
-    (b"caf\xe9 \xff", "caf? ?"),
+    ("例子\0é".encode(), r"例子\x00é"),
+    (b"caf\xe9 \xff", r"caf\xe9 \xff"),
     (b"", ""),
     # As many octets as are kept, and one more.
     (b"x" * 511, "x" * 511),
@@ -281,7 +282,7 @@ def test_servers_that_are_not_valid(conf, given):
     done = run(conf, given, "ours.cn")
     assert_quiet_failure(done, 2)
     assert done.stderr == (f"not a server: {given}; allowed: ADDRESS or ADDRESS@PORT, with a port "
-                           "of 1 to 65535\n").replace("\x1b", "?")
+                           "of 1 to 65535\n").replace("\x1b", r"\x1b")
     assert done.stdout == ""
 
 

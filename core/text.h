@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*!
- * Text of feeds, checked and made fit to be shown. Every function is pure.
+ * Text that others wrote, checked and made fit to be shown. Every function is pure.
  */
 #pragma once
 
@@ -19,16 +19,14 @@ bool icp_text_is_utf8(const char *text, size_t length);
 bool icp_text_has_control(const char *text, size_t length);
 
 /*!
- * \brief A value as messages show it: cut to ICP_SHOWN_MAX octets, octets that are not UTF-8 and
- *        control characters as \xHH, nothing as "(empty)".
+ * \brief Text as a terminal or JSON may have it: octets that are not UTF-8 and control characters
+ * as \xHH. \param shown  as much as has room, with its NUL \return octets written, without the NUL
+ */
+size_t icp_text_escape(char *shown, size_t room, const char *text, size_t length);
+
+/*! \brief A value as messages show it: escaped, cut to ICP_SHOWN_MAX octets, nothing as "(empty)".
  */
 void icp_text_show(char shown[ICP_SHOWN_TEXT_MAX], const char *text, size_t length);
-
-/*!
- * \brief A name, or a path, for a terminal, a file or JSON: escaped so, but cut only where there is
- *        no more room.
- */
-void icp_text_escape(char *escaped, size_t room, const char *text);
 
 /*!
  * \brief A word that a shell takes as it is: in single quotes, if it needs any.

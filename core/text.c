@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "loader/text.h"
+#include "core/text.h"
 
 #include <stdint.h>
 #include <string.h>
@@ -71,66 +71,55 @@ bool icp_text_has_control(const char *text, size_t length)
 	return false;
 }
 
-/*! A character as it is shown. */
-typedef struct {
-	char text[4];
-	size_t length;
-	size_t taken; /*!< Octets of it that this shows. */
-} shown_t;
-
-static shown_t show(const uint8_t *octets, size_t length)
+size_t icp_text_escape(char *shown, size_t room, const char *text, size_t length)
 {
 	static const char digits[] = "0123456789abcdef";
-	size_t size = character_size(octets, length);
-	shown_t shown = {.length = size, .taken = size};
-	if (size > 0 && !is_control(octets)) {
-		memcpy(shown.text, octets, size);
-		return shown;
+	const uint8_t *octets = (const uint8_t *)text;
+	size_t used = 0;
+	size_t at = 0;
+
+	while (at < length) {
+		size_t size = character_size(octets + at, length - at);
+		bool plain = size > 0 && !is_control(octets + at);
+		if (used + (plain ? size : 4) >= room) {
+			break;
+		}
+		if (plain) {
+			memcpy(shown + used, octets + at, size);
+			used += size;
+			at += size;
+			continue;
+		}
+		shown[used++] = '\\';
+		shown[used++] = 'x';
+		shown[used++] = digits[octets[at] >> 4];
+		shown[used++] = digits[octets[at] & 0xf];
+		at++;
 	}
-	return (shown_t){{'\\', 'x', digits[octets[0] >> 4], digits[octets[0] & 0xf]}, 4, 1};
+	shown[used] = '\0';
+	return used;
 }
 
 void icp_text_show(char shown[ICP_SHOWN_TEXT_MAX], const char *text, size_t length)
 {
 	const uint8_t *octets = (const uint8_t *)text;
-	char *out = shown;
-	size_t at = 0;
+	size_t whole = 0;
 
 	if (length == 0) {
 		memcpy(shown, "(empty)", sizeof "(empty)");
 		return;
 	}
-	while (at < length) {
-		size_t size = character_size(octets + at, length - at);
-		if (at + (size > 0 ? size : 1) > ICP_SHOWN_MAX) {
-			memcpy(out, "...", 3);
-			out += 3;
+	while (whole < length) {
+		size_t size = character_size(octets + whole, length - whole);
+		if (whole + (size > 0 ? size : 1) > ICP_SHOWN_MAX) {
 			break;
 		}
-		shown_t one = show(octets + at, length - at);
-		memcpy(out, one.text, one.length);
-		out += one.length;
-		at += one.taken;
+		whole += size > 0 ? size : 1;
 	}
-	*out = '\0';
-}
-
-void icp_text_escape(char *escaped, size_t room, const char *text)
-{
-	const uint8_t *octets = (const uint8_t *)text;
-	size_t left = strlen(text);
-	while (left > 0) {
-		shown_t one = show(octets, left);
-		if (one.length >= room) {
-			break;
-		}
-		memcpy(escaped, one.text, one.length);
-		escaped += one.length;
-		room -= one.length;
-		octets += one.taken;
-		left -= one.taken;
+	size_t used = icp_text_escape(shown, ICP_SHOWN_TEXT_MAX, text, whole);
+	if (whole < length) {
+		memcpy(shown + used, "...", sizeof "...");
 	}
-	*escaped = '\0';
 }
 
 void icp_text_quote(char *quoted, const char *word)
