@@ -52,7 +52,9 @@ static void look_at_store(icp_gate_t *gate)
 	icp_store_t *store = still_open(gate);
 	int (*open)(icp_store_t **, const char *, icp_diag_t *) =
 		gate->for_names ? icp_store_open_slotless : icp_store_open;
-	if (store == NULL && open(&store, gate->config->store, &trouble) != ICP_EOK) {
+	int ret = store == NULL ? open(&store, gate->config->store, &trouble) : ICP_EOK;
+	if (ret != ICP_EOK) {
+		gate->store_code = ret;
 		report(gate, &gate->store_trouble, &trouble,
 			gate->store != NULL ? "the generation in use stays"
 					    : "on_no_index applies");
@@ -167,6 +169,7 @@ static void seat_follow(icp_gate_t *gate, icp_seat_t *seat)
 		} else {
 			/* Try again at the next judgement. */
 			seat->version--;
+			gate->reader_code = ret;
 			report(gate, &gate->reader_trouble, &trouble,
 				seat->reader.store != NULL ? "the generation in use stays"
 							   : "on_no_index applies");
@@ -315,22 +318,26 @@ void icp_gate_release(icp_gate_t *gate, unsigned number)
 	}
 }
 
-icp_reader_t *icp_gate_reader(icp_gate_t *gate, unsigned number, int64_t now, icp_diag_t *diag)
+int icp_gate_reader(
+	icp_gate_t *gate, unsigned number, int64_t now, icp_reader_t **reader, icp_diag_t *diag)
 {
+	int ret;
 	icp_gate_release(gate, number);
 	icp_seat_t *seat = icp_seat_take(gate, number, now);
 	if (seat->reader.store == NULL) {
 		pthread_mutex_lock(&gate->lock);
+		ret = gate->store != NULL ? gate->reader_code : gate->store_code;
 		*diag = gate->store != NULL ? gate->reader_trouble : gate->store_trouble;
 		pthread_mutex_unlock(&gate->lock);
-		return NULL;
+		return ret;
 	}
-	int ret = icp_seat_begin(gate, seat);
+	ret = icp_seat_begin(gate, seat);
 	if (ret != ICP_EOK) {
 		icp_fail(diag, ret, "store %s: %s", gate->config->store, icp_strerror(ret));
 		icp_gate_release(gate, number);
-		return NULL;
+		return ret;
 	}
 	seat->active = true;
-	return &seat->reader;
+	*reader = &seat->reader;
+	return ICP_EOK;
 }

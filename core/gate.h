@@ -113,8 +113,9 @@ icp_memory_t *icp_gate_memory(icp_gate_t *gate, unsigned seat);
 void icp_gate_release(icp_gate_t *gate, unsigned seat);
 
 /*!
- * \brief The seat's reader with a snapshot taken, for commands; NULL when the store can't be read.
- *        icp_gate_release must follow, or else another call with this seat.
- * \param diag  why not
+ * \brief The seat's reader with a snapshot taken, for commands. icp_gate_release must follow, or
+ * else another call with this seat. \retval ICP_EOK \retval those of icp_store_open,
+ * icp_reader_init and icp_reader_begin
  */
-icp_reader_t *icp_gate_reader(icp_gate_t *gate, unsigned seat, int64_t now, icp_diag_t *diag);
+int icp_gate_reader(
+	icp_gate_t *gate, unsigned seat, int64_t now, icp_reader_t **reader, icp_diag_t *diag);

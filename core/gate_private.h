@@ -42,7 +42,9 @@ struct icp_gate {
 	struct stat ranges_refused;  /*!< Could not be opened; not tried again. */
 	icp_diag_t ranges_trouble;   /*!< Last reported; empty: none. */
 	icp_diag_t store_trouble;
+	int store_code; /*!< Of that trouble. */
 	icp_diag_t reader_trouble;
+	int reader_code;
 };
 
 /*! \brief Writes a line for the operator. */

@@ -243,12 +243,13 @@ static int print_text(const bench_t *bench)
 /*! Reads the names from the store. */
 static int read_names(bench_t *bench, icp_diag_t *diag)
 {
-	icp_reader_t *reader = icp_gate_reader(bench->gate, 0, (int64_t)time(NULL), diag);
-	if (reader == NULL) {
-		return ICP_ENOSTORE;
+	icp_reader_t *reader;
+	int ret = icp_gate_reader(bench->gate, 0, (int64_t)time(NULL), &reader, diag);
+	if (ret != ICP_EOK) {
+		return ret;
 	}
 	bench->info = reader->info;
-	int ret = icp_bench_names_read(&bench->names, reader);
+	ret = icp_bench_names_read(&bench->names, reader);
 	icp_gate_release(bench->gate, 0);
 	if (ret == ICP_EOK && bench->names.count == 0) {
 		return icp_fail(diag, ICP_ENOSTORE,

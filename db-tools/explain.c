@@ -223,6 +223,17 @@ static void explain_by_row(const icp_lookup_t *lookup, size_t i, const char *wan
 	}
 }
 
+static void explain_no_index(const icp_lookup_t *lookup)
+{
+	int code = lookup->trouble_code;
+	bool feed_helps = code == ICP_ENOSTORE || code == ICP_EDAMAGED || code == ICP_EVERSION;
+	printf("  The store can't be read, so on_no_index decides: %s.\n"
+	       "  To repair: %s.\n",
+		icp_verdict_name(lookup->config->policy.on_no_index),
+		feed_helps ? "load a full feed with icpgate-load"
+			   : "see to the cause, which is told below");
+}
+
 static void explain_address(const icp_lookup_t *lookup, const char *name, size_t i)
 {
 	const icp_place_t *place = &lookup->places[i];
@@ -242,9 +253,7 @@ static void explain_address(const icp_lookup_t *lookup, const char *name, size_t
 		explain_unfiled(lookup, name, provider);
 		break;
 	case ICP_REASON_NO_INDEX:
-		printf("  The store can't be read, so on_no_index decides: %s.\n"
-		       "  To repair: load a full feed with icpgate-load.\n",
-			icp_verdict_name(lookup->config->policy.on_no_index));
+		explain_no_index(lookup);
 		break;
 	default:
 		explain_by_row(lookup, i, provider);

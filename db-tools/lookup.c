@@ -139,18 +139,17 @@ static void read_rows(icp_lookup_t *lookup)
 	lookup->row_count = 0;
 	lookup->trouble.text[0] = '\0';
 
-	icp_reader_t *reader = icp_gate_reader(lookup->gate, 0, lookup->at, &lookup->trouble);
-	if (reader == NULL) {
-		if (lookup->trouble.text[0] == '\0') {
-			icp_fail(&lookup->trouble, ICP_ESYS, "store %s: %s", lookup->config->store,
-				icp_strerror(ICP_ESYS));
-		}
-		return;
+	icp_reader_t *reader;
+	int code = icp_gate_reader(lookup->gate, 0, lookup->at, &reader, &lookup->trouble);
+	if (code == ICP_EOK) {
+		code = icp_reader_find(reader, &lookup->name);
 	}
-	int code = icp_reader_find(reader, &lookup->name);
+	lookup->trouble_code = code;
 	if (code != ICP_EOK) {
-		icp_fail(&lookup->trouble, code, "store %s: %s", lookup->config->store,
-			icp_strerror(code));
+		if (lookup->trouble.text[0] == '\0') {
+			icp_fail(&lookup->trouble, code, "store %s: %s", lookup->config->store,
+				icp_strerror(code));
+		}
 		return;
 	}
 	qsort(reader->rows.items, reader->rows.count, sizeof *reader->rows.items, compare_rows);

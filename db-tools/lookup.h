@@ -51,6 +51,7 @@ typedef struct {
 	size_t row_count;
 	icp_store_info_t info; /*!< Set when rows are. */
 	icp_diag_t trouble;    /*!< Why rows are not readable. */
+	int trouble_code;
 	int64_t at;
 } icp_lookup_t;
 

@@ -138,6 +138,11 @@ int icp_report_rollback(const icp_rollback_result_t *result, bool json, FILE *ou
 	return ICP_EOK;
 }
 
+static const char *cause(int code, const icp_diag_t *diag)
+{
+	return diag->text[0] != '\0' ? diag->text : icp_strerror(code);
+}
+
 static json_t *kept_json(const icp_status_t *status)
 {
 	json_t *list = json_array();
@@ -150,7 +155,10 @@ static json_t *kept_json(const icp_status_t *status)
 			json_object_set_new(
 				entry, "created_at", icp_report_time(kept->info.created_at));
 		} else {
-			json_object_set_new(entry, "error", json_string(icp_strerror(kept->code)));
+			const char *text = cause(kept->code, &kept->diag);
+			char why[2 * sizeof kept->diag.text];
+			icp_text_escape(why, sizeof why, text, strlen(text));
+			json_object_set_new(entry, "error", json_string(why));
 		}
 		json_array_append_new(list, entry);
 	}
@@ -161,7 +169,7 @@ static void print_kept(const icp_kept_t *kept, FILE *out)
 {
 	fprintf(out, "kept        %" PRIu64, kept->number);
 	if (kept->code != ICP_EOK) {
-		fprintf(out, "  %s\n", icp_strerror(kept->code));
+		fprintf(out, "  %s\n", cause(kept->code, &kept->diag));
 		return;
 	}
 	char size[SIZE_TEXT_MAX];
@@ -186,9 +194,7 @@ static json_t *current_json(const icp_status_t *status, int64_t now)
 	const icp_store_info_t *info = &status->info;
 	char source[ICP_SOURCE_MAX];
 	if (status->code != ICP_EOK) {
-		return json_pack("{s:s}", "error",
-			status->diag.text[0] != '\0' ? status->diag.text
-						     : icp_strerror(status->code));
+		return json_pack("{s:s}", "error", cause(status->code, &status->diag));
 	}
 	/* A loader of before may have written it as it was given. */
 	icp_text_escape(source, sizeof source, info->source, strlen(info->source));
@@ -246,8 +252,7 @@ int icp_report_status(const icp_status_t *status, int64_t now, bool json, FILE *
 		print_current(status, now, out);
 	} else {
 		fprintf(out, "CURRENT GENERATION CAN'T BE READ: %s\n",
-			status->diag.text[0] != '\0' ? status->diag.text
-						     : icp_strerror(status->code));
+			cause(status->code, &status->diag));
 	}
 	if (status->audit_pending) {
 		fputs("audit log   lines wait for the next load\n", out);

@@ -26,7 +26,7 @@ static int read_kept(icp_status_t *status, const char *store, look_t look, icp_d
 	}
 	for (size_t i = 0; i < count; i++) {
 		icp_kept_t kept = {.number = numbers[i]};
-		kept.code = look(store, kept.number, &kept.info, &kept.size, NULL);
+		kept.code = look(store, kept.number, &kept.info, &kept.size, &kept.diag);
 		kept.current = status->code == ICP_EOK && kept.number == status->info.generation;
 		/* A loader may have removed it since the list was made. */
 		if (kept.code != ICP_ENOSTORE) {

@@ -12,7 +12,8 @@ typedef struct {
 	bool current;
 	int code; /*!< ICP_EOK; else info and size are void. */
 	icp_store_info_t info;
-	uint64_t size; /*!< Octets. */
+	uint64_t size;   /*!< Octets. */
+	icp_diag_t diag; /*!< Without ICP_EOK: why. */
 } icp_kept_t;
 
 typedef struct {

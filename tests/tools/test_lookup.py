@@ -2,6 +2,9 @@
 """icpgate lookup, for programs."""
 
 import json
+import os
+import tempfile
+from pathlib import Path
 
 import pytest
 
@@ -16,9 +19,15 @@ from operator_tool import (
     THEIRS,
     NOBODYS,
     ABROAD,
+    ICPGATE,
+    LOADER,
+    Place,
     icpgate,
     assert_quiet_failure,
+    load,
     lookup,
+    run,
+    write_feed,
 )
 
 
@@ -201,9 +210,34 @@ def test_no_store(place, tmp_path, verdict):
     assert_quiet_failure(done, 4)
     assert str(tmp_path) in done.stderr
     assert f"on_no_index decides: {verdict}" in done.stdout
+    assert "To repair: load a full feed" in done.stdout
     done = icpgate("-c", path, "lookup", "-", stdin=f"filed.cn {OURS}\nfiled.cn {ABROAD}\n")
     assert_quiet_failure(done, 4)
     assert done.stdout == f"filed.cn {verdict} no-index -\nfiled.cn pass not-gated -\n"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become a user without rights")
+def test_who_has_no_right_to_the_store_is_told_so():
+    """Not that a feed would help, and of each generation."""
+    def run_as_nobody(*arguments):
+        return run("setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups", *arguments)
+
+    with tempfile.TemporaryDirectory() as directory:
+        os.chmod(directory, 0o755)
+        place = Place(Path(directory))
+        write_feed(place.feed, [])
+        load(place.store, place.feed)
+        generation = f"{place.store}/generations/0000000001.mdb"
+        why = f"{generation}: Permission denied (the lock file beside it must be writable)"
+        done = run_as_nobody(LOADER, "--store", place.store, "status")
+        assert f"kept        1  {why}\n" in done.stdout and done.returncode == 4
+        done = run_as_nobody(LOADER, "--store", place.store, "status", "--json")
+        assert json.loads(done.stdout)["generations"] == [
+            {"generation": 1, "current": False, "error": why}]
+        done = run_as_nobody(ICPGATE, "-c", place.config(), "lookup", "filed.cn", OURS)
+        assert_quiet_failure(done, 4)
+        assert "  To repair: see to the cause, which is told below.\n" in done.stdout
+        assert f"\nRows: not known. {why}\n" in done.stdout and "full feed" not in done.stdout
 
 
 def test_no_store_and_no_gated_address(place, tmp_path):

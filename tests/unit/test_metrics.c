@@ -30,7 +30,7 @@ static icp_observed_t all_is_well(void)
 		.follow = ICP_FOLLOW_RUNNING,
 		.follow_starts = 5,
 	};
-	kept[0] = (icp_kept_t){42, true, ICP_EOK, {.created_at = NOW - HOUR}, 4096};
+	kept[0] = (icp_kept_t){42, true, ICP_EOK, {.created_at = NOW - HOUR}, 4096, {""}};
 	kept[1] = (icp_kept_t){.number = 41, .size = 8192};
 	kept[2] = (icp_kept_t){.number = 40, .code = ICP_EDAMAGED};
 	icp_observed_t observed = {
