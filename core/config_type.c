@@ -162,7 +162,8 @@ int icp_read_url(const icp_type_t *type, const icp_yaml_value_t *value, void *pl
 		return ICP_EINVAL;
 	}
 	for (size_t i = 0; i < value->length; i++) {
-		/* Of other characters RFC 3986 wants the form with percent signs. */
+		/* Of other characters RFC 3986 wants the form with percent signs, but for "'": that
+		 * would end an attribute of HTML. */
 		if (value->text[i] <= ' ' || value->text[i] > '~' ||
 			strchr("\"'<>\\^`{|}", value->text[i]) != NULL) {
 			*why = "a character that must be percent-encoded";

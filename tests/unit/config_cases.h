@@ -235,6 +235,9 @@ static const refused_t daemon_values[] = {
 	{"transfer_url: a quote", IN_BLOCKPAGE("transfer_url: 'https://a/\"x'\n"),
 		":5: blockpage.transfer_url: \"https://a/\"x\" (a character that must be "
 		"percent-encoded); allowed: " A_URL},
+	{"transfer_url: a single quote", IN_BLOCKPAGE("transfer_url: \"https://a/'x\"\n"),
+		":5: blockpage.transfer_url: \"https://a/'x\" (a character that must be "
+		"percent-encoded); allowed: " A_URL},
 	{"contact_url: a space", IN_BLOCKPAGE("contact_url: 'tel:1 2'\n"),
 		":5: blockpage.contact_url: \"tel:1 2\" (a character that must be "
 		"percent-encoded); allowed: " A_URL ", mailto:, tel:"},
