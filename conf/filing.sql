@@ -29,6 +29,10 @@
 --     GRANT EXECUTE ON FUNCTION filing.prune TO filing_pruner;
 
 
+-- That of this file, whatever the terminal's is.
+SET client_encoding = 'UTF8';
+
+
 -- Part 1: filings
 
 CREATE SCHEMA filing;

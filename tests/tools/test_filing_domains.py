@@ -2,15 +2,17 @@
 """conf/filing.sql: a domain is for the database what it is for the loader, or it is refused."""
 
 import json
+import os
 import re
 import subprocess
 import unicodedata
+from contextlib import closing
 
 import psycopg2
 import pytest
 
 from operator_tool import icpgate
-from postgres import FILING
+from postgres import FILING, programs
 
 # What lower() and upper() do differs between these.
 LOCALES = {
@@ -153,3 +155,17 @@ def test_a_database_of_an_older_file(filings):
     filings.execute("UPDATE filing.site_domain SET domain = 'example.cn' WHERE domain LIKE 'ex%'")
     assert [change[1:3] for change in filings.changes(1)] == [("delete", "ex\u00adample.cn"),
                                                               ("upsert", "example.cn")]
+
+
+def test_it_is_read_as_utf8(server, filings):
+    """Whatever encoding the terminal has that it is loaded from."""
+    with closing(psycopg2.connect(server.conninfo())) as connection:
+        connection.autocommit = True
+        connection.cursor().execute(f"CREATE DATABASE {filings.name}b TEMPLATE template0")
+    subprocess.run([programs() / "psql", "-q", "-X1", "-v", "ON_ERROR_STOP=1", "-f", FILING,
+                    server.conninfo(f"{filings.name}b")],
+                   check=True, env=os.environ | {"PGCLIENTENCODING": "GB18030"})
+    with closing(psycopg2.connect(server.conninfo(f"{filings.name}b"))) as connection:
+        cursor = connection.cursor()
+        cursor.execute("SELECT filing.fold('ＥＸ。例子')")
+        assert cursor.fetchone() == ("ex.例子",)
