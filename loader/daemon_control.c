@@ -27,12 +27,11 @@ static json_t *store_of(const icp_daemon_t *daemon)
 	if (!daemon->holds.there) {
 		return json_null();
 	}
-	int64_t from = info->as_of != ICP_TIME_NONE ? info->as_of : info->created_at;
 	return json_pack("{s:I, s:I, s:I, s:o, s:I, s:I, s:b}", "generation",
 		(json_int_t)info->generation, "sequence", (json_int_t)info->sequence, "base",
 		(json_int_t)info->base, "as_of", json_time(info->as_of), "age",
-		(json_int_t)((int64_t)time(NULL) - from), "rows", (json_int_t)info->rows, "stale",
-		daemon->state.stale);
+		(json_int_t)icp_info_age(info, (int64_t)time(NULL)), "rows", (json_int_t)info->rows,
+		"stale", daemon->state.stale);
 }
 
 static json_t *spool_of(const icp_daemon_t *daemon)

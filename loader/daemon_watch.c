@@ -15,14 +15,13 @@
 static void check_age(icp_daemon_t *daemon, int64_t now, int64_t wall)
 {
 	icp_daemon_state_t *state = &daemon->state;
-	int64_t from =
-		daemon->info.as_of != ICP_TIME_NONE ? daemon->info.as_of : daemon->info.created_at;
+	int64_t age = icp_info_age(&daemon->info, wall);
 	bool was_stale = state->stale;
 	if (daemon->told_there != daemon->holds.there) {
 		daemon->told_there = daemon->holds.there;
 		daemon->told_stale = INT64_MIN; /* It is another thing that is to be told. */
 	}
-	state->stale = !daemon->holds.there || wall - from > daemon->config.daemon.stale_after;
+	state->stale = !daemon->holds.there || age > daemon->config.daemon.stale_after;
 	if (!state->stale) {
 		if (was_stale) {
 			icp_log(ICP_LOG_NOTICE, "the data is no longer too old");
@@ -30,7 +29,7 @@ static void check_age(icp_daemon_t *daemon, int64_t now, int64_t wall)
 		daemon->told_stale = INT64_MIN;
 	} else if (icp_daemon_due(&daemon->told_stale, now)) {
 		char text[ICP_TIME_TEXT_MAX];
-		icp_time_format(from, text);
+		icp_time_format(wall - age, text);
 		if (daemon->holds.there) {
 			icp_log(ICP_LOG_WARNING,
 				"the data is of %s, older than stale_after: does the feed arrive?",
