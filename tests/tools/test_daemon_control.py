@@ -210,6 +210,7 @@ def test_a_feed_that_is_taken_away(daemon):
             daemon.loader()
             waiter.sendall(json.dumps({"command": "load", "feed": other}).encode() + b"\n")
             daemon.says(f": load {other}")
+            daemon.status()  # It has looked for the feed when it answers this.
             (daemon.spool / f"{other}.json").unlink()
         assert json.loads(client.makefile("rb").readline())["ok"] is True
         assert "taken away" in json.loads(waiter.makefile("rb").readline())["error"]
