@@ -52,20 +52,14 @@ static struct msgreply_entry *lookup(
 	return lookup_hashed(qstate, question, hash_of(qstate, question));
 }
 
-/*! Whether an RRset was found in the answer section of a response. Else it is glue or the like. */
-static bool is_answer(const struct packed_rrset_data *data)
-{
-	return data->trust >= rrset_trust_nonauth_ans_AA && data->trust != rrset_trust_glue &&
-	       data->trust != rrset_trust_auth_AA;
-}
-
 /*!
- * Finds out when the first RRset of a message ends. False if they are no longer the message's: once
+ * Finds out when the first RRset of a message ends. False if they are no longer the message's. Once
  * an RRset of the answer has ended, Unbound takes whatever else it learns of the name, like glue of
- * the parent zone, and if the data is the same under the same identity.
+ * the parent zone, and if the data is the same under the same identity: then the message has ended.
  */
-static bool data_end(const struct reply_info *rep, time_t *end)
+static bool data_end(const struct reply_info *rep, time_t now, time_t *end)
 {
+	const time_t before = now - 1 - UB_LAST_SECOND;
 	bool is_answered = true;
 	struct rrset_ref *refs = ((struct reply_info *)rep)->ref;
 	*end = 0;
@@ -75,15 +69,29 @@ static bool data_end(const struct reply_info *rep, time_t *end)
 	for (size_t i = 0; i < rep->rrset_count; i++) {
 		const struct packed_rrset_data *data = icp_rrset_data(rep->rrsets[i]);
 		*end = i == 0 || data->ttl < *end ? data->ttl : *end;
-		is_answered &= i >= rep->an_numrrsets || is_answer(data);
+		is_answered &= i >= rep->an_numrrsets || icp_rrset_is_answer(data);
 	}
 	rrset_array_unlock(refs, rep->rrset_count);
-	return rep->rrset_count > 0 && is_answered;
+	if (!is_answered) {
+		*end = rep->ttl < before ? rep->ttl : before;
+	}
+	return rep->rrset_count > 0;
 }
 
 static time_t stale_end(const struct module_qstate *qstate, time_t end)
 {
 	return end + qstate->env->cfg->serve_expired_ttl;
+}
+
+/*! Of the copy of what is no answer: so long is it served stale. */
+static void cut_ttl(struct packed_rrset_data *data)
+{
+	bool is_answer = icp_rrset_is_answer(data);
+	for (size_t i = 0; !is_answer && i < data->count + data->rrsig_count; i++) {
+		if (data->rr_ttl[i] > SERVE_EXPIRED_REPLY_TTL) {
+			data->rr_ttl[i] = SERVE_EXPIRED_REPLY_TTL;
+		}
+	}
 }
 
 /*! Copies a message though it has expired. Nobody else sees it while its entry is locked. */
@@ -106,6 +114,9 @@ static struct dns_msg *copy_message(
 	if (msg != NULL && !is_stale) {
 		msg->rep->ttl = end - now;
 	}
+	for (size_t i = 0; msg != NULL && i < msg->rep->an_numrrsets; i++) {
+		cut_ttl(msg->rep->rrsets[i]->entry.data);
+	}
 	return msg;
 }
 
@@ -124,7 +135,7 @@ static bool examine(struct module_qstate *qstate, const struct reply_info *rep,
 	/* A bogus message has no lease, but a life of its own, after which it is validated again.
 	 */
 	bool is_over = ub_is_expired(rep->ttl, now) && rep->security == sec_status_bogus;
-	if (rep->an_numrrsets == 0 || is_over || !data_end(rep, end)) {
+	if (rep->an_numrrsets == 0 || is_over || !data_end(rep, now, end)) {
 		return false;
 	}
 	cached->is_stale = ub_is_expired(*end, now);
@@ -194,7 +205,7 @@ void icp_cache_renew(struct module_qstate *qstate, const icp_cached_t *cached, t
 	struct reply_info *rep = entry->entry.data;
 	time_t end;
 	/* A bogus message has a life of its own. */
-	if (rep->security != sec_status_bogus && is_same(rep, cached) && data_end(rep, &end)) {
+	if (rep->security != sec_status_bogus && is_same(rep, cached) && data_end(rep, now, &end)) {
 		time_t lease_end = now + lease;
 		rep->flags &= ~PARKED_RCODE;
 		rep->ttl = end < lease_end ? end : lease_end;

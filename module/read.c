@@ -5,6 +5,12 @@
 
 #define RDLENGTH 2 /*!< Octets before the rdata of a cached record. */
 
+bool icp_rrset_is_answer(const struct packed_rrset_data *data)
+{
+	return data->trust >= rrset_trust_nonauth_ans_AA && data->trust != rrset_trust_glue &&
+	       data->trust != rrset_trust_auth_AA;
+}
+
 bool icp_read_leads(struct ub_packed_rrset_key *const *rrsets, size_t count)
 {
 	for (size_t i = 0; i < count; i++) {

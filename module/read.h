@@ -26,6 +26,9 @@ static inline const struct packed_rrset_data *icp_rrset_data(
 	return rrset->entry.data;
 }
 
+/*! \brief True for data from the answer section of a response; else it is glue or the like. */
+bool icp_rrset_is_answer(const struct packed_rrset_data *data);
+
 /*! \brief True when any of the RRsets has a type that leads to addresses. */
 bool icp_read_leads(struct ub_packed_rrset_key *const *rrsets, size_t count);
 
