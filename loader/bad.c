@@ -2,6 +2,7 @@
 #include "loader/bad.h"
 
 #include <inttypes.h>
+#include <limits.h>
 #include <string.h>
 
 #include "core/name.h"
@@ -45,11 +46,13 @@ void icp_bad_add_pair(icp_bad_t *bad, uint64_t line, const char *what, const icp
 
 void icp_bad_print(const icp_bad_t *bad, const char *path, FILE *out)
 {
+	char shown[PATH_MAX];
+	icp_text_escape(shown, sizeof shown, path, strlen(path));
 	for (size_t i = 0; i < bad->kept; i++) {
-		fprintf(out, "%s:%" PRIu64 ": %s\n", path, bad->rows[i].line, bad->rows[i].text);
+		fprintf(out, "%s:%" PRIu64 ": %s\n", shown, bad->rows[i].line, bad->rows[i].text);
 	}
 	if (bad->total > 0) {
-		fprintf(out, "%s: %" PRIu64 " bad row%s\n", path, bad->total,
+		fprintf(out, "%s: %" PRIu64 " bad row%s\n", shown, bad->total,
 			bad->total == 1 ? "" : "s");
 	}
 }

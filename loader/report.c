@@ -138,9 +138,14 @@ int icp_report_rollback(const icp_rollback_result_t *result, bool json, FILE *ou
 	return ICP_EOK;
 }
 
-static const char *cause(int code, const icp_diag_t *diag)
+#define CAUSE_MAX (2 * sizeof((icp_diag_t *)NULL)->text)
+
+/*! Paths in it are whatever they are. \return shown */
+static const char *cause(char shown[CAUSE_MAX], int code, const icp_diag_t *diag)
 {
-	return diag->text[0] != '\0' ? diag->text : icp_strerror(code);
+	const char *text = diag->text[0] != '\0' ? diag->text : icp_strerror(code);
+	icp_text_escape(shown, CAUSE_MAX, text, strlen(text));
+	return shown;
 }
 
 static json_t *kept_json(const icp_status_t *status)
@@ -155,10 +160,9 @@ static json_t *kept_json(const icp_status_t *status)
 			json_object_set_new(
 				entry, "created_at", icp_report_time(kept->info.created_at));
 		} else {
-			const char *text = cause(kept->code, &kept->diag);
-			char why[2 * sizeof kept->diag.text];
-			icp_text_escape(why, sizeof why, text, strlen(text));
-			json_object_set_new(entry, "error", json_string(why));
+			char why[CAUSE_MAX];
+			json_object_set_new(
+				entry, "error", json_string(cause(why, kept->code, &kept->diag)));
 		}
 		json_array_append_new(list, entry);
 	}
@@ -169,7 +173,8 @@ static void print_kept(const icp_kept_t *kept, FILE *out)
 {
 	fprintf(out, "kept        %" PRIu64, kept->number);
 	if (kept->code != ICP_EOK) {
-		fprintf(out, "  %s\n", cause(kept->code, &kept->diag));
+		char why[CAUSE_MAX];
+		fprintf(out, "  %s\n", cause(why, kept->code, &kept->diag));
 		return;
 	}
 	char size[SIZE_TEXT_MAX];
@@ -194,7 +199,8 @@ static json_t *current_json(const icp_status_t *status, int64_t now)
 	const icp_store_info_t *info = &status->info;
 	char source[ICP_SOURCE_MAX];
 	if (status->code != ICP_EOK) {
-		return json_pack("{s:s}", "error", cause(status->code, &status->diag));
+		char why[CAUSE_MAX];
+		return json_pack("{s:s}", "error", cause(why, status->code, &status->diag));
 	}
 	/* A loader of before may have written it as it was given. */
 	icp_text_escape(source, sizeof source, info->source, strlen(info->source));
@@ -251,8 +257,9 @@ int icp_report_status(const icp_status_t *status, int64_t now, bool json, FILE *
 	if (status->code == ICP_EOK) {
 		print_current(status, now, out);
 	} else {
+		char why[CAUSE_MAX];
 		fprintf(out, "CURRENT GENERATION CAN'T BE READ: %s\n",
-			cause(status->code, &status->diag));
+			cause(why, status->code, &status->diag));
 	}
 	if (status->audit_pending) {
 		fputs("audit log   lines wait for the next load\n", out);

@@ -351,6 +351,8 @@ static int apply_one(icp_touched_t *touched, const icp_change_t *change)
 	}
 }
 
+_Static_assert(ICP_NODE_ROWS_MAX == 32767, "as is said");
+
 int icp_touched_apply(icp_touched_t *touched, const icp_changes_t *changes, icp_bad_t *bad)
 {
 	icp_change_t change;
