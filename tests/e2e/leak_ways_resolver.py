@@ -2,10 +2,8 @@
 """Ways of what the resolver asks for itself: name servers, keys, priming, prefetches."""
 
 import contextlib
-import socket
 
-import pytest
-
+from delegations import skip_without_port_53
 from harness import OWN_NET, Nsd, Unbound, start, wait_until
 from leak_world import (
     LeakWorld,
@@ -92,19 +90,10 @@ def delegated_zones(way, zones):
     }
 
 
-def skip_without_port_53():
-    for address in (ROOT_SERVER, CHILD_SERVER, FAR_SERVER):
-        try:
-            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-                probe.bind((address, 53))
-        except OSError as error:
-            pytest.skip(f"port 53 of {address}: {error.strerror}; delegations can't be tried")
-
-
 @contextlib.contextmanager
 def delegated_world(setup, variant, way):
     """Real delegations from a root, and name servers at mainland addresses of ours."""
-    skip_without_port_53()
+    skip_without_port_53(ROOT_SERVER, CHILD_SERVER, FAR_SERVER)
     zones = Zones([way])
     directory = setup.tmp_path_factory.mktemp("leaks")
     top = f"{way.key}.cn"

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """What happens to cached answers when time passes, or goes back."""
 
-import socket
 from contextlib import ExitStack
 
 import dns.rcode
 import pytest
 
+from delegations import skip_without_port_53
 from harness import OWN_NET, Nsd, Unbound, start
 from world import ABROAD, OURS, Site, assert_blocked, assert_passed, row, zone
 
@@ -56,12 +56,7 @@ class GluedWorld:
     """The zone glued.com below a root that has the glue, with a resolver; `child` serves it at first."""
 
     def __init__(self, stack, directory, commands, module, blocked, lines=()):
-        for address in (ROOT_SERVER, CHILD_SERVER):
-            try:
-                with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-                    probe.bind((address, 53))
-            except OSError as error:
-                pytest.skip(f"port 53 of {address}: {error.strerror}; delegations can't be tried")
+        skip_without_port_53(ROOT_SERVER, CHILD_SERVER)
         site = Site(commands, directory, [], {"lease": SHORT_LEASE})
         own = [(f"{OWN_NET}.0/24", "CN", "qcloud")] if blocked else []
         commands.compile_ranges(directory, [("192.0.2.0/24", "CN", "qcloud"), *own])

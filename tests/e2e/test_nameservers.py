@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The resolver itself needs the real addresses of name servers, also of blocked ones."""
 
-import socket
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -10,6 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import dns.rcode
 import pytest
 
+from delegations import skip_without_port_53
 from harness import OWN_NET, HoldingRelay, Nsd, Unbound, start, wait_until
 from world import (
     ABROAD,
@@ -62,12 +62,7 @@ def test_zone_served_by_a_blocked_host(unbound, host, apex, client_first):
 
 def test_delegation_to_a_blocked_host(tmp_path, commands, module):
     """The same with real delegations and glue, which need port 53."""
-    for address in (ROOT_SERVER, CHILD_SERVER):
-        try:
-            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-                probe.bind((address, 53))
-        except OSError as error:
-            pytest.skip(f"port 53 of {address}: {error.strerror}; delegations can't be tried")
+    skip_without_port_53(ROOT_SERVER, CHILD_SERVER)
     glue = "A " + CHILD_SERVER
     root = ["glued.cn NS ns.glued.cn", "ns.glued.cn " + glue, "far.cn NS ns.glued.cn"]
     hosts = ["www A " + OURS, "bare A " + OURS]
